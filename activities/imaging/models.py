@@ -1,0 +1,93 @@
+"""What the imaging activities take and give. Frozen values only: workflows import this module."""
+
+from typing import Any
+
+from activities.job import Job
+from domain.artifacts import Artifact, Blob, Layer
+from domain.model import Value
+
+
+class SurveyInput(Value):
+    """Asks any host whether it can take the job; `needs` are blobs of finished steps."""
+
+    job: Job
+    needs: tuple[Blob, ...] = ()
+
+
+class SurveyResult(Value):
+    """The host that took the job, its own task queue, and the digests of `needs` it cannot get."""
+
+    host: str
+    queue: str
+    missing: tuple[str, ...] = ()
+
+
+class ResolveInput(Value):
+    """A canonical recipe to be solved into exact packages."""
+
+    job: Job
+    recipe: dict[str, Any]
+
+
+class ResolveResult(Value):
+    """The solved recipe. `lock` is the blob of a canonical JSON document (see `lock.py`).
+
+    `image_bytes` estimates the unpacked root file system.
+    """
+
+    lock: Blob
+    packages: int
+    download_bytes: int
+    image_bytes: int
+    index: str
+
+
+class LayerInput(Value):
+    """One layer to make from the lock, on `parent` (nothing for the base layer)."""
+
+    job: Job
+    recipe: dict[str, Any]
+    lock: Blob
+    parent: Layer | None = None
+
+
+class LayerResult(Value):
+    """The layer; `cached` if one with the same key was there already."""
+
+    layer: Layer
+    cached: bool
+    summary: str
+
+
+class AssembleInput(Value):
+    """The last layer to be made into bootable files."""
+
+    job: Job
+    recipe: dict[str, Any]
+    lock: Blob
+    layer: Layer
+
+
+class AssembleResult(Value):
+    """Bootable artifacts (`qcow2`, `iso`) in the host's store, not yet verified."""
+
+    artifacts: tuple[Artifact, ...]
+    cached: bool
+    summary: str
+
+
+class PublishInput(Value):
+    """Artifacts to copy to the object store, and the evidence to write beside them."""
+
+    job: Job
+    recipe: dict[str, Any]
+    lock: Blob
+    artifacts: tuple[Artifact, ...]
+    reports: tuple[dict[str, Any], ...]
+    problems: tuple[dict[str, Any], ...] = ()
+
+
+class PublishResult(Value):
+    """All artifacts of the build, each read back from the object store with the right digest."""
+
+    artifacts: tuple[Artifact, ...]

@@ -1,0 +1,46 @@
+"""What the machine activities take and give. Frozen values only: workflows import this module."""
+
+from typing import Any, Literal
+
+from activities.job import Job
+from domain.artifacts import Artifact
+from domain.model import Value
+from domain.verification import BootReport, VerificationReport
+
+
+class BootInput(Value):
+    """Bootable artifacts of this host's store: each becomes one machine named by the job.
+
+    The qcow2 is booted under UEFI, the ISO under BIOS.
+    """
+
+    job: Job
+    recipe: dict[str, Any]
+    artifacts: tuple[Artifact, ...]
+
+
+class BootResult(Value):
+    """All machines are up and their guest agents answer; they stay up until released."""
+
+    reports: tuple[BootReport, ...]
+
+
+class VerifyInput(Value):
+    """Booted machines of the job, to be checked: `full` runs every assertion, `login` boot and login."""
+
+    job: Job
+    recipe: dict[str, Any]
+    boots: tuple[BootReport, ...]
+
+
+class VerifyResult(Value):
+    """What was found. A failed assertion is a result here, not an error."""
+
+    reports: tuple[VerificationReport, ...]
+
+
+class ReleaseInput(Value):
+    """Give back all that the job leased: its machines are destroyed and their files removed."""
+
+    job: Job
+    reason: Literal["finished", "failed", "cancelled"]

@@ -1,0 +1,1 @@
+"""What can be said and decided about images without any I/O."""

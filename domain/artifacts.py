@@ -1,0 +1,38 @@
+"""Content-addressed things that a build makes."""
+
+from typing import Literal
+
+from domain.model import Value
+
+ArtifactKind = Literal["qcow2", "iso", "recipe", "report", "manifest", "log", "evidence"]
+Verification = Literal["verified", "unverified", "failed"]
+LayerKind = Literal["base", "package", "configuration"]
+
+
+class Blob(Value):
+    """Bytes known by their digest. `digest` is SHA-256 as 64 hexadecimal digits."""
+
+    digest: str
+    bytes: int
+
+
+class Layer(Value):
+    """One packed root file system (a whole tar, not a difference), known by what went into it."""
+
+    kind: LayerKind
+    key: str
+    blob: Blob
+
+
+class Artifact(Value):
+    """A file that a person can download.
+
+    `verification` is about this very artifact: `verified` only if it was booted and every required
+    assertion passed on it; `method` says how (`UEFI, 31 assertions`).
+    """
+
+    kind: ArtifactKind
+    name: str
+    blob: Blob
+    verification: Verification = "unverified"
+    method: str | None = None

@@ -1,0 +1,1 @@
+"""The build: how a recipe becomes verified images, as events and decisions."""

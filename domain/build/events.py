@@ -1,0 +1,144 @@
+"""The facts of a build. Names are versioned and never depend on a class path."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from domain.artifacts import Artifact
+from domain.build.steps import StepName
+from domain.errors import Problem
+from domain.model import Value
+from domain.verification import VerificationReport
+
+
+class BuildEvent(Value):
+    """A fact about one build; `at` is when it happened (UTC), as its workflow saw it."""
+
+    NAME: ClassVar[str]
+    build_id: str
+    org_id: str
+    at: datetime
+
+
+class BuildRequested(BuildEvent):
+    """Someone asked for a build. `recipe` is the canonical document."""
+
+    NAME = "build.requested.v1"
+    requested_by: str
+    recipe: dict[str, Any]
+    recipe_digest: str
+    input_digest: str
+    retry_of: str | None = None
+
+
+class StepStarted(BuildEvent):
+    """A step began on a host. `generation` counts the retries of the build."""
+
+    NAME = "build.step_started.v1"
+    step: StepName
+    generation: int
+    host: str | None = None
+
+
+class StepCompleted(BuildEvent):
+    """A step ended well. `cached` says that an earlier result was adopted; `summary` is one line."""
+
+    NAME = "build.step_completed.v1"
+    step: StepName
+    generation: int
+    seconds: float
+    cached: bool
+    summary: str
+
+
+class BuildVerified(BuildEvent):
+    """The booted artifacts were checked; whether they passed is in the reports."""
+
+    NAME = "build.verified.v1"
+    generation: int
+    reports: tuple[VerificationReport, ...]
+
+
+class ArtifactsPublished(BuildEvent):
+    """The artifacts are in the object store and their digests were read back."""
+
+    NAME = "build.artifacts_published.v1"
+    generation: int
+    artifacts: tuple[Artifact, ...]
+
+
+class BuildFailed(BuildEvent):
+    """A step could not be done. The build is parked and can be retried until `retry_until`.
+
+    `kind` tells a wrong recipe or image (`verdict`) from a factory that did not work (`fault`).
+    """
+
+    NAME = "build.failed.v1"
+    step: StepName
+    generation: int
+    kind: Literal["verdict", "fault"]
+    problems: tuple[Problem, ...]
+    retry_until: datetime
+
+
+class BuildRetried(BuildEvent):
+    """The build goes on from the step that failed. `command_id` makes a repeated command harmless."""
+
+    NAME = "build.retried.v1"
+    generation: int
+    from_step: StepName
+    requested_by: str
+    command_id: str
+
+
+class BuildCompleted(BuildEvent):
+    """Built, and every required test passed."""
+
+    NAME = "build.completed.v1"
+    seconds: float
+
+
+class BuildCancelled(BuildEvent):
+    """Ended because someone asked, or because its workflow was ended from outside."""
+
+    NAME = "build.cancelled.v1"
+    requested_by: str
+    reason: str
+
+
+class RetryWindowClosed(BuildEvent):
+    """A failed build can no longer be retried."""
+
+    NAME = "build.retry_window_closed.v1"
+
+
+AnyBuildEvent = Annotated[
+    BuildRequested
+    | StepStarted
+    | StepCompleted
+    | BuildVerified
+    | ArtifactsPublished
+    | BuildFailed
+    | BuildRetried
+    | BuildCompleted
+    | BuildCancelled
+    | RetryWindowClosed,
+    Field(union_mode="smart"),
+]
+
+BUILD_EVENTS: dict[str, type[BuildEvent]] = {
+    cls.NAME: cls
+    for cls in (
+        BuildRequested,
+        StepStarted,
+        StepCompleted,
+        BuildVerified,
+        ArtifactsPublished,
+        BuildFailed,
+        BuildRetried,
+        BuildCompleted,
+        BuildCancelled,
+        RetryWindowClosed,
+    )
+}

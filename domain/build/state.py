@@ -1,0 +1,183 @@
+"""What a build is after its events, folded in order. Folding never fails."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from domain.artifacts import Artifact
+from domain.build import events as e
+from domain.build.steps import TESTING_STEPS, StepName
+from domain.errors import Problem
+from domain.model import Value
+from domain.verification import VerificationReport
+
+BuildStatus = Literal["pending", "building", "testing", "completed", "failed", "cancelled"]
+StepStatus = Literal["running", "completed", "failed", "cancelled"]
+
+
+class StepState(Value):
+    """One step as last seen. `seconds` is set once it has ended."""
+
+    step: StepName
+    status: StepStatus
+    started_at: datetime
+    seconds: float | None = None
+    cached: bool = False
+    summary: str | None = None
+
+
+class Failure(Value):
+    """Why a build is parked."""
+
+    step: StepName
+    kind: Literal["verdict", "fault"]
+    problems: tuple[Problem, ...]
+    retryable: bool
+    retry_until: datetime
+
+
+class BuildState(Value):
+    """One build. `version` is the number of its events."""
+
+    build_id: str
+    org_id: str
+    version: int
+    status: BuildStatus
+    requested_by: str
+    requested_at: datetime
+    updated_at: datetime
+    recipe: dict[str, Any]
+    recipe_digest: str
+    input_digest: str
+    retry_of: str | None = None
+    generation: int = 0
+    host: str | None = None
+    steps: tuple[StepState, ...] = ()
+    reports: tuple[VerificationReport, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    failure: Failure | None = None
+    last_command: str | None = None
+    seconds: float | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more can happen."""
+        closed = self.failure is not None and not self.failure.retryable
+        return self.status in {"completed", "cancelled"} or (self.status == "failed" and closed)
+
+
+def evolve(state: BuildState | None, event: e.BuildEvent) -> BuildState:
+    """Return the state after `event`. A fact that does not fit leaves the state as it is, but counted."""
+    if isinstance(event, e.BuildRequested):
+        return _requested(event, 1 if state is None else state.version + 1)
+    if state is None:
+        raise ValueError(f"{event.NAME} before build.requested.v1 in {event.build_id}")
+    state = state.model_copy(update={"version": state.version + 1, "updated_at": event.at})
+    match event:
+        case e.StepStarted():
+            return _step_started(state, event)
+        case e.StepCompleted():
+            return _with_step(
+                state,
+                event.step,
+                status="completed",
+                seconds=event.seconds,
+                cached=event.cached,
+                summary=event.summary,
+            )
+        case e.BuildVerified():
+            return state.model_copy(update={"reports": event.reports})
+        case e.ArtifactsPublished():
+            return state.model_copy(update={"artifacts": event.artifacts})
+        case e.BuildFailed():
+            return _failed(state, event)
+        case e.BuildRetried():
+            return _retried(state, event)
+        case e.BuildCompleted():
+            return state.model_copy(update={"status": "completed", "seconds": event.seconds})
+        case e.BuildCancelled():
+            return _cancelled(state, event)
+        case e.RetryWindowClosed():
+            return _closed(state)
+        case _:
+            return state
+
+
+def fold(history: tuple[e.BuildEvent, ...]) -> BuildState | None:
+    """Fold a whole stream; nothing for an empty one."""
+    state: BuildState | None = None
+    for event in history:
+        state = evolve(state, event)
+    return state
+
+
+def _requested(event: e.BuildRequested, version: int) -> BuildState:
+    return BuildState(
+        build_id=event.build_id,
+        org_id=event.org_id,
+        version=version,
+        status="pending",
+        requested_by=event.requested_by,
+        requested_at=event.at,
+        updated_at=event.at,
+        recipe=event.recipe,
+        recipe_digest=event.recipe_digest,
+        input_digest=event.input_digest,
+        retry_of=event.retry_of,
+    )
+
+
+def _step_started(state: BuildState, event: e.StepStarted) -> BuildState:
+    started = StepState(step=event.step, status="running", started_at=event.at)
+    others = tuple(s for s in state.steps if s.step != event.step)
+    status = "testing" if event.step in TESTING_STEPS else "building"
+    update: dict[str, object] = {"steps": (*others, started), "status": status}
+    if event.host is not None:
+        update["host"] = event.host
+    return state.model_copy(update=update)
+
+
+def _with_step(state: BuildState, step: StepName, **update: object) -> BuildState:
+    steps = tuple(s.model_copy(update=update) if s.step == step else s for s in state.steps)
+    return state.model_copy(update={"steps": steps})
+
+
+def _end_running(state: BuildState, status: StepStatus, at: datetime) -> BuildState:
+    steps = tuple(
+        s.model_copy(update={"status": status, "seconds": (at - s.started_at).total_seconds()})
+        if s.status == "running"
+        else s
+        for s in state.steps
+    )
+    return state.model_copy(update={"steps": steps})
+
+
+def _failed(state: BuildState, event: e.BuildFailed) -> BuildState:
+    failure = Failure(
+        step=event.step, kind=event.kind, problems=event.problems, retryable=True, retry_until=event.retry_until
+    )
+    state = _end_running(state, "failed", event.at)
+    state = _with_step(state, event.step, status="failed")
+    return state.model_copy(update={"status": "failed", "failure": failure})
+
+
+def _retried(state: BuildState, event: e.BuildRetried) -> BuildState:
+    steps = tuple(s for s in state.steps if s.status == "completed")
+    return state.model_copy(
+        update={
+            "status": "pending",
+            "failure": None,
+            "generation": event.generation,
+            "steps": steps,
+            "last_command": event.command_id,
+        }
+    )
+
+
+def _cancelled(state: BuildState, event: e.BuildCancelled) -> BuildState:
+    return _end_running(state, "cancelled", event.at).model_copy(update={"status": "cancelled"})
+
+
+def _closed(state: BuildState) -> BuildState:
+    if state.failure is None:
+        return state
+    return state.model_copy(update={"failure": state.failure.model_copy(update={"retryable": False})})

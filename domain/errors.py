@@ -1,0 +1,77 @@
+"""Errors that tell the reader what to do next, in two kinds that never mix.
+
+A `Verdict` says that what was asked for is wrong (the recipe, the image, the guest): asking again
+changes nothing. A `Fault` says that the factory is wrong (a mirror, a disk, a lost worker): the same
+request may succeed later.
+"""
+
+from collections.abc import Sequence
+
+from domain.model import Value
+
+
+class Problem(Value):
+    """One thing that is wrong, for people and for programs.
+
+    `code` is stable and dotted (`package.not_found`); `path` points into the input
+    (`packages[3]`); `next` is one sentence about what to do, or the name of a tool to call.
+    """
+
+    code: str
+    message: str
+    path: str | None = None
+    value: str | None = None
+    suggestions: tuple[str, ...] = ()
+    retryable: bool = False
+    next: str | None = None
+
+
+class FactoryError(Exception):
+    """Carries one or more problems; never raised itself, only as `Verdict` or `Fault`."""
+
+    retryable: bool = False
+
+    def __init__(self, *problems: Problem) -> None:
+        if not problems:
+            raise ValueError("an error needs at least one problem")
+        self.problems: tuple[Problem, ...] = problems
+        super().__init__("; ".join(f"{p.code}: {p.message}" for p in problems))
+
+    @property
+    def code(self) -> str:
+        """The stable code of the first problem."""
+        return self.problems[0].code
+
+    @classmethod
+    def because(  # noqa: PLR0913 - one keyword per field of Problem
+        cls,
+        code: str,
+        message: str,
+        *,
+        path: str | None = None,
+        value: str | None = None,
+        suggestions: Sequence[str] = (),
+        next: str | None = None,  # noqa: A002 - the field's name in the published error
+    ) -> "FactoryError":
+        """Make an error of one problem, marked retryable as the class says."""
+        return cls(
+            Problem(
+                code=code,
+                message=message,
+                path=path,
+                value=value,
+                suggestions=tuple(suggestions),
+                retryable=cls.retryable,
+                next=next,
+            )
+        )
+
+
+class Verdict(FactoryError):
+    """The request, recipe, image or guest is wrong; repeating it gives the same answer."""
+
+
+class Fault(FactoryError):
+    """The factory is wrong; a later attempt may succeed."""
+
+    retryable = True

@@ -1,0 +1,1 @@
+"""Recipes: what an image should be, in the canonical form."""

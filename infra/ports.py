@@ -1,0 +1,67 @@
+"""What the rooms need of the outside, as protocols; `infra` has one adapter for each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal, Protocol
+
+from domain.model import Value
+
+
+class ObjectInfo(Value):
+    """An object as the store reports it. `bytes` is its size."""
+
+    key: str
+    bytes: int
+
+
+class ObjectStore(Protocol):
+    """An S3 bucket. Every method raises `Fault` (`objects.unavailable`) when the store does not answer."""
+
+    async def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write a small object; writing the same again is harmless."""
+        ...
+
+    async def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
+        """Write a file of any size, in parts."""
+        ...
+
+    async def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """Read a small object or a part of one; `Verdict` (`object.not_found`) if there is none."""
+        ...
+
+    def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Read an object in chunks; `Verdict` (`object.not_found`) if there is none."""
+        ...
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        """Tell an object's size, or nothing if there is none."""
+        ...
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
+        """List objects in key order, beginning behind the key `after`."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; removing one that is not there is harmless."""
+        ...
+
+
+class LogRecord(Value):
+    """One record of a job's log. `at` is milliseconds since the epoch.
+
+    A `line` has `text` (untrusted: it may have come from a guest); a `progress` has `percent`
+    (0 to 100) and a short `text`.
+    """
+
+    at: int
+    kind: Literal["line", "progress"]
+    step: str
+    text: str
+    percent: float | None = None
+
+
+class LogPage(Value):
+    """Some records in order, and the cursor to ask for what comes after them."""
+
+    records: tuple[LogRecord, ...]
+    cursor: str

@@ -1,0 +1,159 @@
+"""Configuration, read once from the environment into a frozen value and passed on from there."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from domain.errors import Verdict
+from domain.model import Value
+
+DEFAULT_PORT = 7300
+_LONGEST_HOME = 70  # sun_path holds 107 bytes (unix(7)); the longest socket below the home needs 37
+
+
+class S3Settings(Value):
+    """An S3 endpoint, `http://host:port` or `https://host`."""
+
+    endpoint: str
+    access_key: str
+    secret_key: SecretStr
+    bucket: str = "openfactory"
+    region: str = "us-east-1"
+
+
+class TemporalSettings(Value):
+    """A Temporal frontend. `api_key` is for Temporal Cloud and turns TLS on."""
+
+    address: str
+    namespace: str = "default"
+    api_key: SecretStr | None = None
+
+
+class Settings(Value):
+    """All that can be configured.
+
+    What is `None` is embedded: `openfactory up` starts it, and tells its other parts where it is by
+    setting the same variable for them. A host worker is never given the database's addresses.
+    """
+
+    home: Path
+    bind: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
+    public_url: str
+    host_id: str
+    temporal: TemporalSettings | None = None
+    database_url: SecretStr | None = None
+    front_database_url: SecretStr | None = None
+    s3: S3Settings | None = None
+    libvirt_uri: str | None = None
+    mcp_url: str | None = None
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    mirror: str | None = None
+    security_mirror: str | None = None
+    image_mirror: str | None = None
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of keys, readable by its owner alone."""
+        return self.home / "secrets"
+
+    @property
+    def run(self) -> Path:
+        """The folder of sockets, locks and process ids."""
+        return self.home / "run"
+
+    @property
+    def operator_key(self) -> Path:
+        """The file that holds the local operator's API key."""
+        return self.secrets / "operator.key"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        Verdict: `settings.invalid`, naming every variable that cannot be used.
+
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("OPENFACTORY_HOME") or _default_home()).expanduser().absolute()
+    if len(os.fsencode(home)) > _LONGEST_HOME:
+        raise Verdict.because(
+            "settings.invalid",
+            f"OPENFACTORY_HOME is longer than {_LONGEST_HOME} bytes, too long for the sockets below it: {home}",
+            path="OPENFACTORY_HOME",
+            next="Set OPENFACTORY_HOME to a shorter path.",
+        )
+    port = _port(env)
+    bind = env.get("OPENFACTORY_BIND", "127.0.0.1")
+    return Settings(
+        home=home,
+        bind=bind,
+        port=port,
+        public_url=(env.get("OPENFACTORY_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+        host_id=env.get("OPENFACTORY_HOST_ID") or os.uname().nodename,
+        temporal=_temporal(env),
+        database_url=_secret(env, "DATABASE_URL"),
+        front_database_url=_secret(env, "OPENFACTORY_FRONT_DATABASE_URL"),
+        s3=_s3(env),
+        libvirt_uri=env.get("OPENFACTORY_LIBVIRT_URI") or None,
+        mcp_url=env.get("OPENFACTORY_MCP_URL") or None,
+        accelerator=_accelerator(env),
+        mirror=env.get("OPENFACTORY_MIRROR") or None,
+        security_mirror=env.get("OPENFACTORY_SECURITY_MIRROR") or None,
+        image_mirror=env.get("OPENFACTORY_IMAGE_MIRROR") or None,
+    )
+
+
+def _default_home() -> str:
+    return "/var/lib/openfactory" if os.geteuid() == 0 else "~/.local/share/openfactory"
+
+
+def _port(env: Mapping[str, str]) -> int:
+    text = env.get("OPENFACTORY_PORT") or str(DEFAULT_PORT)
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:  # noqa: PLR2004 - RFC 6335, port numbers
+        raise Verdict.because(
+            "settings.invalid", "OPENFACTORY_PORT must be a number from 1 to 65535", path="OPENFACTORY_PORT", value=text
+        )
+    return int(text)
+
+
+def _accelerator(env: Mapping[str, str]) -> Literal["auto", "kvm", "tcg"]:
+    text = env.get("OPENFACTORY_ACCELERATOR") or "auto"
+    if text not in ("auto", "kvm", "tcg"):
+        raise Verdict.because(
+            "settings.invalid",
+            "OPENFACTORY_ACCELERATOR must be auto, kvm or tcg",
+            path="OPENFACTORY_ACCELERATOR",
+            value=text,
+        )
+    return text
+
+
+def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:
+    return SecretStr(env[name]) if env.get(name) else None
+
+
+def _temporal(env: Mapping[str, str]) -> TemporalSettings | None:
+    if not env.get("TEMPORAL_ADDRESS"):
+        return None
+    return TemporalSettings(
+        address=env["TEMPORAL_ADDRESS"],
+        namespace=env.get("TEMPORAL_NAMESPACE") or "default",
+        api_key=_secret(env, "TEMPORAL_API_KEY"),
+    )
+
+
+def _s3(env: Mapping[str, str]) -> S3Settings | None:
+    if not env.get("S3_ENDPOINT"):
+        return None
+    return S3Settings(
+        endpoint=env["S3_ENDPOINT"],
+        access_key=env.get("S3_ACCESS_KEY", ""),
+        secret_key=SecretStr(env.get("S3_SECRET_KEY", "")),
+        bucket=env.get("S3_BUCKET") or "openfactory",
+        region=env.get("S3_REGION") or "us-east-1",
+    )
