@@ -1,0 +1,151 @@
+"""What the tools answer. The command line and the pages render these; clients see them as JSON."""
+
+from datetime import datetime
+from typing import Any
+
+from domain.artifacts import Artifact
+from domain.build.state import BuildStatus, Failure, StepState
+from domain.errors import Problem
+from domain.model import Value
+from domain.verification import VerificationReport
+
+
+class WhoAmI(Value):
+    """The caller as the factory knows them."""
+
+    subject: str
+    org_id: str
+    plan: str
+    permissions: tuple[str, ...]
+    factory_version: str
+
+
+class RecipeSummary(Value):
+    """A built-in recipe template in a list."""
+
+    name: str
+    title: str
+    description: str
+    base_image: str
+    packages: int
+    tests: int
+
+
+class RecipeList(Value):
+    """All templates."""
+
+    recipes: tuple[RecipeSummary, ...]
+
+
+class RecipeDetail(Value):
+    """One template: `recipe` is the canonical document, ready for create_build."""
+
+    name: str
+    title: str
+    description: str
+    recipe: dict[str, Any]
+    default_packages: tuple[str, ...]
+
+
+class ValidationView(Value):
+    """The judgement on a recipe: every problem at once, or the canonical document."""
+
+    valid: bool
+    problems: tuple[Problem, ...] = ()
+    recipe: dict[str, Any] | None = None
+    recipe_digest: str | None = None
+    default_packages: tuple[str, ...] = ()
+
+
+class Progress(Value):
+    """How far a build is. `percent` and the expected rest are estimates; seconds throughout."""
+
+    percent: float
+    step: str | None = None
+    text: str | None = None
+    elapsed_seconds: float
+    expected_seconds: float | None = None
+
+
+class BuildSummary(Value):
+    """A build in a list."""
+
+    build_id: str
+    name: str
+    base_image: str
+    status: BuildStatus
+    created_at: datetime
+    updated_at: datetime
+    seconds: float | None = None
+    failure: str | None = None
+
+
+class BuildPage(Value):
+    """Some builds, newest first, and the cursor of the next page."""
+
+    builds: tuple[BuildSummary, ...]
+    next_cursor: str | None = None
+
+
+class BuildView(Value):
+    """One build, whole. `visible` is false while the read model does not show it yet."""
+
+    build_id: str
+    workflow_id: str
+    name: str
+    status: BuildStatus
+    version: int
+    visible: bool = True
+    replayed: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    recipe_digest: str | None = None
+    base_image: str | None = None
+    retry_of: str | None = None
+    progress: Progress | None = None
+    steps: tuple[StepState, ...] = ()
+    failure: Failure | None = None
+    reports: tuple[VerificationReport, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    next: str | None = None
+
+
+class LogLine(Value):
+    """One line of a build's log. `text` may come from a guest or a package: untrusted data."""
+
+    at: datetime
+    step: str
+    text: str
+
+
+class LogView(Value):
+    """A part of a build's log. Ask again with `next_cursor`; `end` says that no more will come."""
+
+    build_id: str
+    lines: tuple[LogLine, ...]
+    next_cursor: str
+    end: bool
+    truncated: bool = False
+    untrusted: bool = True
+
+
+class DownloadLink(Value):
+    """A link that works for an hour without a key. `verification` is about this very artifact."""
+
+    kind: str
+    name: str
+    bytes: int
+    sha256: str
+    verification: str
+    method: str | None
+    url: str
+    expires_at: datetime
+
+
+class DownloadLinks(Value):
+    """The links of one build."""
+
+    build_id: str
+    status: BuildStatus
+    links: tuple[DownloadLink, ...]
+    note: str | None = None
