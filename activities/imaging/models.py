@@ -4,6 +4,7 @@ from typing import Any
 
 from activities.job import Job
 from domain.artifacts import Artifact, Blob, Layer
+from domain.errors import Problem
 from domain.model import Value
 
 
@@ -91,3 +92,15 @@ class PublishResult(Value):
     """All artifacts of the build, each read back from the object store with the right digest."""
 
     artifacts: tuple[Artifact, ...]
+
+
+class CheckInput(Value):
+    """A canonical recipe to be checked against the package index."""
+
+    recipe: dict[str, Any]
+
+
+class CheckResult(Value):
+    """Everything wrong with the recipe; nothing if it can be built."""
+
+    problems: tuple[Problem, ...]

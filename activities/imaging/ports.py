@@ -14,7 +14,7 @@ from activities.imaging.models import (
     ResolveResult,
 )
 from activities.step_log import StepLog
-from domain.artifacts import Blob
+from domain.artifacts import Blob, LayerKind
 from domain.errors import Problem
 
 
@@ -56,7 +56,7 @@ class Resolver(Protocol):
 class LayerBuilder(Protocol):
     """Makes the three layers; a layer with the same key is adopted, not made again."""
 
-    async def build(self, request: LayerInput, kind: str, log: StepLog) -> LayerResult:
+    async def build(self, request: LayerInput, kind: LayerKind, log: StepLog) -> LayerResult:
         """Make the layer of this `kind` on its parent."""
         ...
 

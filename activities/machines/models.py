@@ -44,3 +44,22 @@ class ReleaseInput(Value):
 
     job: Job
     reason: Literal["finished", "failed", "cancelled"]
+
+
+class ReleaseResult(Value):
+    """How many machines were given back."""
+
+    machines: int
+
+
+class CaptureInput(Value):
+    """Keep evidence of these machines of the job, named by artifact."""
+
+    job: Job
+    artifacts: tuple[Literal["qcow2", "iso"], ...]
+
+
+class CaptureResult(Value):
+    """The object keys of the evidence."""
+
+    keys: tuple[str, ...]

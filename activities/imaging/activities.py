@@ -1,0 +1,110 @@
+"""The imaging activities: thin, each one effect inside a step's frame."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.imaging.models import (
+    AssembleInput,
+    AssembleResult,
+    CheckInput,
+    CheckResult,
+    LayerInput,
+    LayerResult,
+    PublishInput,
+    PublishResult,
+    ResolveInput,
+    ResolveResult,
+    SurveyInput,
+    SurveyResult,
+)
+from activities.imaging.ports import Assembler, BlobStore, LayerBuilder, Publisher, Resolver
+from activities.session import StepSessions
+from activities.step_log import StepLog
+from domain.artifacts import LayerKind
+from domain.build.steps import StepName
+
+_STEP_OF: dict[LayerKind, StepName] = {
+    "base": "base_layer",
+    "package": "package_layer",
+    "configuration": "configuration_layer",
+}
+
+
+class HostIdentity(Protocol):
+    """The host as workflows address it."""
+
+    host: str
+    queue: str
+
+
+@dataclass(frozen=True)
+class ImagingActivities:
+    """Recipe to published images, on one host."""
+
+    identity: HostIdentity
+    sessions: StepSessions
+    store: BlobStore
+    resolver: Resolver
+    layers: LayerBuilder
+    assembler: Assembler
+    publisher: Publisher
+
+    @activity.defn
+    async def survey_host(self, request: SurveyInput) -> SurveyResult:
+        """Take a job, and say which of the blobs it needs are not here."""
+        missing = tuple(blob.digest for blob in request.needs if not self.store.has(blob))
+        return SurveyResult(host=self.identity.host, queue=self.identity.queue, missing=missing)
+
+    @activity.defn
+    async def check_recipe(self, request: CheckInput) -> CheckResult:
+        """Solve a recipe's packages without building it; every problem is in the answer."""
+        return CheckResult(problems=await self.resolver.check(request.recipe, _Unlogged()))
+
+    @activity.defn
+    async def resolve_recipe(self, request: ResolveInput) -> ResolveResult:
+        """Solve the recipe into exact packages."""
+        async with self.sessions.open(request.job, "resolve") as log:
+            return await self.resolver.resolve(request, log)
+
+    @activity.defn
+    async def build_base_layer(self, request: LayerInput) -> LayerResult:
+        """Make the distribution's base."""
+        return await self._layer(request, "base")
+
+    @activity.defn
+    async def build_package_layer(self, request: LayerInput) -> LayerResult:
+        """Install the recipe's packages on the base."""
+        return await self._layer(request, "package")
+
+    @activity.defn
+    async def build_configuration_layer(self, request: LayerInput) -> LayerResult:
+        """Apply users, services and scripts."""
+        return await self._layer(request, "configuration")
+
+    @activity.defn
+    async def assemble_artifacts(self, request: AssembleInput) -> AssembleResult:
+        """Make the disk image and the ISO."""
+        async with self.sessions.open(request.job, "assemble") as log:
+            return await self.assembler.assemble(request, log)
+
+    @activity.defn
+    async def publish_artifacts(self, request: PublishInput) -> PublishResult:
+        """Copy the artifacts and their evidence to the object store and read them back."""
+        async with self.sessions.open(request.job, "publish") as log:
+            return await self.publisher.publish(request, log)
+
+    async def _layer(self, request: LayerInput, kind: LayerKind) -> LayerResult:
+        async with self.sessions.open(request.job, _STEP_OF[kind]) as log:
+            return await self.layers.build(request, kind, log)
+
+
+class _Unlogged(StepLog):
+    """A check belongs to no job, so what it says goes to the worker's own log."""
+
+    def line(self, text: str) -> None:
+        activity.logger.debug("%s", text)
+
+    def progress(self, percent: float, text: str) -> None:
+        activity.heartbeat(percent, text)

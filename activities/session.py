@@ -1,0 +1,57 @@
+"""The frame around every activity that works for a step: its log, its heartbeat, its cancellation."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.job import Job
+from activities.step_log import StepLog
+from domain.build.steps import StepName
+
+HEARTBEAT_SECONDS = 3.0
+
+
+class OpenLog(Protocol):
+    """Opens the log of one attempt at a step."""
+
+    def __call__(self, job_id: str, label: str, attempt: int) -> AbstractAsyncContextManager[StepLog]:
+        """Open the log; leaving the context writes out what is left."""
+        ...
+
+
+class StepSessions:
+    """Makes the frames of this worker."""
+
+    def __init__(self, open_log: OpenLog) -> None:
+        self._open_log = open_log
+
+    @asynccontextmanager
+    async def open(self, job: Job, step: StepName) -> AsyncIterator[StepLog]:
+        """Log the step's output and tell Temporal that it lives.
+
+        Cancellation reaches an activity through its heartbeat, as `asyncio.CancelledError`.
+        """
+        attempt = activity.info().attempt
+        async with self._open_log(job.job_id, job.log_label(step), attempt) as log:
+            if attempt > 1:
+                log.line(f"Attempt {attempt} of this step.")
+            beat = asyncio.create_task(_beat())
+            try:
+                yield log
+            except Exception as error:
+                log.line(f"Failed: {error}")
+                raise
+            except asyncio.CancelledError:
+                log.line("Cancelled.")
+                raise
+            finally:
+                beat.cancel()
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(HEARTBEAT_SECONDS)
