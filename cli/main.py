@@ -1,0 +1,36 @@
+"""The command line: the stack's own commands, and the client's, each of which is a call of the MCP tools."""
+
+import sys
+
+import typer
+
+import cli.client.app
+import cli.stack.app
+from domain.errors import FactoryError
+
+
+def build_app() -> typer.Typer:
+    """Put the commands of both halves together."""
+    app = typer.Typer(
+        name="openfactory",
+        help="A factory for operating-system images. `up` starts it, `demo` shows it, the rest drives it.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    cli.stack.app.register(app)
+    cli.client.app.register(app)
+    return app
+
+
+def main() -> None:
+    """Run one command; what is wrong is said in words, with what to do next, and ends with status 1."""
+    try:
+        build_app()()
+    except FactoryError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"openfactory: {problem.message} [{problem.code}]\n")
+            if problem.next:
+                sys.stderr.write(f"  {problem.next}\n")
+        sys.exit(1)
