@@ -6,6 +6,7 @@ request may succeed later.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from domain.model import Value
 
@@ -52,7 +53,7 @@ class FactoryError(Exception):
         value: str | None = None,
         suggestions: Sequence[str] = (),
         next: str | None = None,  # noqa: A002 - the field's name in the published error
-    ) -> "FactoryError":
+    ) -> Self:
         """Make an error of one problem, marked retryable as the class says."""
         return cls(
             Problem(
