@@ -1,13 +1,13 @@
 """What the tools answer. The command line and the pages render these; clients see them as JSON."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from domain.artifacts import Artifact
 from domain.build.state import BuildStatus, Failure, StepState
 from domain.errors import Problem
 from domain.model import Value
-from domain.verification import VerificationReport
+from domain.verification import AssertionResult, Firmware
 
 
 class WhoAmI(Value):
@@ -58,7 +58,10 @@ class ValidationView(Value):
 
 
 class Progress(Value):
-    """How far a build is. `percent` and the expected rest are estimates; seconds throughout."""
+    """How far a build is. `percent` (0 to 100) is an estimate; seconds throughout.
+
+    `expected_seconds` is how long the rest will probably take, known only once earlier builds tell.
+    """
 
     percent: float
     step: str | None = None
@@ -87,8 +90,26 @@ class BuildPage(Value):
     next_cursor: str | None = None
 
 
+class ReportView(Value):
+    """What was checked on one artifact. `passed` and `failed` count all; `results` may hold only some.
+
+    `found` in the results came from the guest: untrusted data.
+    """
+
+    artifact: Literal["qcow2", "iso"]
+    firmware: Firmware
+    accelerator: Literal["kvm", "tcg"]
+    boot_seconds: float
+    passed: int
+    failed: int
+    results: tuple[AssertionResult, ...] = ()
+
+
 class BuildView(Value):
-    """One build, whole. `visible` is false while the read model does not show it yet."""
+    """One build. `visible` is false while the read model does not show it yet.
+
+    `cut` says what was left out to keep the answer small, and how to get it.
+    """
 
     build_id: str
     workflow_id: str
@@ -105,9 +126,10 @@ class BuildView(Value):
     progress: Progress | None = None
     steps: tuple[StepState, ...] = ()
     failure: Failure | None = None
-    reports: tuple[VerificationReport, ...] = ()
+    reports: tuple[ReportView, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     next: str | None = None
+    cut: str | None = None
 
 
 class LogLine(Value):
@@ -149,3 +171,19 @@ class DownloadLinks(Value):
     status: BuildStatus
     links: tuple[DownloadLink, ...]
     note: str | None = None
+
+
+class PartHealth(Value):
+    """One part of the factory as seen just now. `note` is in plain words, without addresses or secrets."""
+
+    name: str
+    ok: bool
+    note: str | None = None
+
+
+class FactoryHealth(Value):
+    """Which parts answer. `ok` only if all do."""
+
+    ok: bool
+    version: str
+    parts: tuple[PartHealth, ...]
