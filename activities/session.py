@@ -29,13 +29,16 @@ class StepSessions:
         self._open_log = open_log
 
     @asynccontextmanager
-    async def open(self, job: Job, step: StepName) -> AsyncIterator[StepLog]:
+    async def open(self, job: Job, step: StepName, *, part: str = "") -> AsyncIterator[StepLog]:
         """Log the step's output and tell Temporal that it lives.
 
-        Cancellation reaches an activity through its heartbeat, as `asyncio.CancelledError`.
+        A second activity of the same step names its `part`, so that the two logs are two: it sorts
+        behind the first. Cancellation reaches an activity through its heartbeat, as
+        `asyncio.CancelledError`.
         """
         attempt = activity.info().attempt
-        async with self._open_log(job.job_id, job.log_label(step), attempt) as log:
+        label = job.log_label(step) + (f"~{part}" if part else "")
+        async with self._open_log(job.job_id, label, attempt) as log:
             if attempt > 1:
                 log.line(f"Attempt {attempt} of this step.")
             beat = asyncio.create_task(_beat())

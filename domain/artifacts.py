@@ -5,7 +5,7 @@ from typing import Literal
 from domain.model import Value
 
 ArtifactKind = Literal["qcow2", "iso", "recipe", "report", "manifest", "log", "evidence"]
-Verification = Literal["verified", "unverified", "failed"]
+Verification = Literal["verified", "unverified"]
 LayerKind = Literal["base", "package", "configuration"]
 
 
@@ -28,7 +28,7 @@ class Artifact(Value):
     """A file that a person can download.
 
     `verification` is about this very artifact: `verified` only if it was booted and every required
-    assertion passed on it; `method` says how (`UEFI, 31 assertions`).
+    assertion passed on it, else `unverified`; `method` says how it was checked and what came of it.
     """
 
     kind: ArtifactKind

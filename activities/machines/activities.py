@@ -25,7 +25,7 @@ class MachineActivities:
     @activity.defn
     async def capture_evidence(self, request: CaptureInput) -> CaptureResult:
         """Keep what a failed machine shows: serial log, screenshot, failed units."""
-        async with self.sessions.open(request.job, "verify") as log:
+        async with self.sessions.open(request.job, "verify", part="evidence") as log:
             keys: list[str] = []
             for artifact in request.artifacts:
                 keys += await self.machines.capture(request.job.job_id, request.job.generation, artifact, log)

@@ -1,0 +1,55 @@
+"""How a workflow asks hosts to do things: typed, with the queue, limits and retries of its step."""
+
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.workflow import ActivityCancellationType
+
+from workflows import policies
+
+with workflow.unsafe.imports_passed_through():
+    from activities.job import Job
+    from domain.build.steps import StepName
+    from domain.model import Value
+
+Result = TypeVar("Result", bound=Value)
+
+
+async def on_host(
+    queue: str, step: StepName, activity: str, request: Value, result: type[Result], *, summary: str
+) -> Result:
+    """Run a step's activity on the host that owns `queue`.
+
+    A cancelled activity is waited for, so that the host has cleaned up before anything is recorded.
+    """
+    return await workflow.execute_activity(
+        activity,
+        request,
+        result_type=result,
+        task_queue=queue,
+        start_to_close_timeout=policies.STEP_LIMIT[step],
+        schedule_to_start_timeout=policies.HOST_PICKUP,
+        heartbeat_timeout=policies.HEARTBEAT,
+        retry_policy=policies.FAULTS,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+
+
+async def on_any_host(activity: str, request: Value, result: type[Result], *, summary: str) -> Result:
+    """Run a short activity on whichever host takes it first; waits as long as there is none."""
+    return await workflow.execute_activity(
+        activity,
+        request,
+        result_type=result,
+        task_queue=policies.IMAGING_QUEUE,
+        start_to_close_timeout=timedelta(minutes=2),
+        retry_policy=policies.FAULTS,
+        summary=summary,
+    )
+
+
+def job_of(build_id: str, org_id: str, generation: int) -> Job:
+    """Name the job for its activities."""
+    return Job(job_id=build_id, org_id=org_id, generation=generation)
