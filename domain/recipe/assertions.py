@@ -54,7 +54,7 @@ class HttpResponds(Value):
 
     url: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[^\s\x00-\x1f]*)?$", max_length=2048)]
     status: Annotated[int, Field(ge=100, le=599)] = 200
-    contains: Annotated[str, Field(max_length=1024)] | None = None
+    contains: Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")] | None = None
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] = "GET"
     timeout: Annotated[int, Field(ge=1, le=120)] = 10
 

@@ -3,9 +3,10 @@
 Clients write both camelCase and snake_case; `domain.recipe.parse` accepts both and makes this form.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from domain.model import Value
 from domain.recipe.assertions import Assertion
@@ -48,6 +49,17 @@ class UnitService(Value):
     enabled: bool = True
 
 
+def _service_kind(value: Any) -> str:  # noqa: ANN401 - input that nothing has judged yet
+    """Tell by the name which model judges a service, so that its errors are about that model alone."""
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - hostile input
+    return "ssh" if name == "ssh" else "unit"
+
+
+Service = Annotated[
+    Annotated[SshService, Tag("ssh")] | Annotated[UnitService, Tag("unit")], Discriminator(_service_kind)
+]
+
+
 class User(Value):
     """An account of the image. Without a password hash or key nobody can log in as it.
 
@@ -68,13 +80,13 @@ class StartupScript(Value):
     """A program run once, as root, at the first boot. Without `#!` it is run by /bin/sh."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    script: Annotated[str, Field(min_length=1, max_length=65536)]
+    script: Annotated[str, Field(min_length=1, max_length=65536, pattern=r"^[^\x00]*$")]
 
 
 class RecipeTest(Value):
     """Claims about the running image that must hold before it is called verified."""
 
-    description: Annotated[str, Field(min_length=1, max_length=256)]
+    description: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
     assertions: Annotated[tuple[Assertion, ...], Field(min_length=1, max_length=200)]
 
 
@@ -84,7 +96,7 @@ class Recipe(Value):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     baseImage: BaseImage  # noqa: N815 - the published name
     packages: Annotated[tuple[PackageName, ...], Field(max_length=2000)] = ()
-    services: Annotated[tuple[SshService | UnitService, ...], Field(max_length=200)] = ()
+    services: Annotated[tuple[Service, ...], Field(max_length=200)] = ()
     users: Annotated[tuple[User, ...], Field(max_length=200)] = ()
     startupScripts: Annotated[tuple[StartupScript, ...], Field(max_length=50)] = ()  # noqa: N815 - the published name
     tests: Annotated[tuple[RecipeTest, ...], Field(max_length=200)] = ()

@@ -1,0 +1,148 @@
+"""Brings the keys of a recipe document to their canonical spelling, and names those that it cannot have.
+
+Clients write `baseImage` and `base_image`, `sshKeys` and `ssh_keys`; there is one canonical form.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel
+
+from domain.errors import Problem
+from domain.recipe import assertions as a
+from domain.recipe.later import LATER_FIELDS, LATER_SERVICE_CONFIG
+from domain.recipe.schema import Recipe, RecipeTest, SshConfig, SshService, StartupScript, UnitService, User
+
+Document = dict[str, Any]
+_Shape = Callable[[Any, str, list[Problem]], Any]
+
+_PARAMS: dict[str, type[BaseModel]] = {
+    "user_exists": a.UserExists,
+    "package_installed": a.PackageInstalled,
+    "service_running": a.ServiceClaim,
+    "service_enabled": a.ServiceClaim,
+    "port_listening": a.PortListening,
+    "file_exists": a.FileExists,
+    "http_responds": a.HttpResponds,
+}
+MAX_PROBLEMS = 100  # more would help nobody, and looking for similar words costs time
+ASSERTION_TYPES: tuple[str, ...] = tuple(_PARAMS)
+
+
+def normalise(document: Mapping[Any, Any], problems: list[Problem]) -> Document:
+    """Return the document with canonical keys only; what could not be placed is added to `problems`."""
+    fields: dict[str, _Shape] = {
+        "services": _each(_service),
+        "users": _each(_plain(User)),
+        "startupScripts": _each(_plain(StartupScript)),
+        "tests": _each(_test),
+    }
+    return _mapping(Recipe, document, "", problems, fields)
+
+
+def join(path: str, key: str) -> str:
+    """Extend a path into a document by a key."""
+    return f"{path}.{key}" if path else key
+
+
+def close(word: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Name the most similar known words, the best first."""
+    return tuple(get_close_matches(word, list(known), n=3, cutoff=0.6))
+
+
+def _mapping(
+    model: type[BaseModel], value: Any, path: str, problems: list[Problem], fields: Mapping[str, _Shape] | None = None
+) -> Any:  # noqa: ANN401 - a value of the wrong kind is passed on as it is, for the schema to judge
+    if not isinstance(value, Mapping):
+        return value
+    known = {_snake(name): name for name in model.model_fields}
+    out: Document = {}
+    for key, item in value.items():  # pyright: ignore[reportUnknownVariableType] - hostile input
+        name = known.get(_snake(str(key))) if isinstance(key, str) else None
+        if len(problems) >= MAX_PROBLEMS:
+            break
+        if name is None:
+            problems.append(_unknown(model, str(key), path, value))
+        elif name in out:
+            problems.append(_twice(name, path))
+        else:
+            shape = (fields or {}).get(name)
+            out[name] = shape(item, join(path, name), problems) if shape else item
+    return out
+
+
+def _each(shape: _Shape) -> _Shape:
+    def apply(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
+        if not isinstance(value, list | tuple):
+            return value
+        return [shape(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - hostile input
+
+    return apply
+
+
+def _plain(model: type[BaseModel]) -> _Shape:
+    return lambda value, path, problems: _mapping(model, value, path, problems)
+
+
+def _service(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
+    is_ssh = isinstance(value, Mapping) and value.get("name") == "ssh"  # pyright: ignore[reportUnknownMemberType] - hostile input
+    if is_ssh:
+        return _mapping(SshService, value, path, problems, {"config": _plain(SshConfig)})
+    return _mapping(UnitService, value, path, problems)
+
+
+def _test(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
+    return _mapping(RecipeTest, value, path, problems, {"assertions": _each(_assertion)})
+
+
+def _assertion(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
+    kind = value.get("type") if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - hostile input
+    params = _PARAMS.get(kind) if isinstance(kind, str) else None
+    fields = {"params": _plain(params)} if params else {}
+    return _mapping(a.UserExistsAssertion, value, path, problems, fields)
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
+
+
+def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[Any, Any]) -> Problem:
+    where, name = join(path, key[:64]), _snake(key)
+    if model is Recipe and name in LATER_FIELDS:
+        return _later(where, LATER_FIELDS[name])
+    if model is UnitService and name == "config":
+        service = str(owner.get("name"))
+        if service in LATER_SERVICE_CONFIG:
+            return _later(where, LATER_SERVICE_CONFIG[service])
+        message = "only the service `ssh` has a `config`; any other service can only be enabled or disabled"
+        return Problem(code="recipe.unknown_key", message=message, path=where, next="Leave `config` out here.")
+    here = "a recipe" if not path else f"`{path}`"
+    return Problem(
+        code="recipe.unknown_key",
+        message=f"{here} has no key `{key[:64]}`; it can have: {', '.join(model.model_fields)}",
+        path=where,
+        value=key[:64],
+        suggestions=_similar_keys(name, model),
+        next="Correct the key, or leave it out.",
+    )
+
+
+def _similar_keys(name: str, model: type[BaseModel]) -> tuple[str, ...]:
+    known = {_snake(field): field for field in model.model_fields}
+    return tuple(known[match] for match in close(name, known))
+
+
+def _later(where: str, advice: str) -> Problem:
+    message = f"`{where}` is part of the recipe format, but this factory cannot build it yet"
+    return Problem(code="recipe.not_supported_yet", message=message, path=where, next=advice)
+
+
+def _twice(name: str, path: str) -> Problem:
+    return Problem(
+        code="recipe.duplicate_key",
+        message=f"`{name}` is given twice, in two spellings",
+        path=join(path, name),
+        next=f"Keep one of them, best spelled `{name}`.",
+    )
