@@ -1,0 +1,35 @@
+"""The factory as the service sees it: every part a question or command may need, opened once."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from service.ports import CredentialVerifier, JobLogs, Links, Objects, ReadModels, Workflows
+
+VERSION = "0.1.0"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _random_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factory:
+    """Open parts and fixed facts. `public_url` has no slash at its end."""
+
+    reads: ReadModels
+    workflows: Workflows
+    logs: JobLogs
+    objects: Objects
+    links: Links
+    credentials: CredentialVerifier
+    public_url: str
+    allowed_hosts: tuple[str, ...] = ()
+    version: str = VERSION
+    now: Callable[[], datetime] = _now
+    new_id: Callable[[], str] = _random_id

@@ -1,0 +1,47 @@
+"""Which permission each tool needs: the one place where it is decided."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from domain.caller import Caller, Permission
+from domain.errors import Verdict
+
+TOOL_PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
+    {
+        "whoami": Permission.READ,
+        "list_recipes": Permission.READ,
+        "get_recipe": Permission.READ,
+        "validate_recipe": Permission.READ,
+        "create_build": Permission.BUILD,
+        "list_builds": Permission.READ,
+        "get_build_status": Permission.READ,
+        "get_build_log": Permission.READ,
+        "retry_build": Permission.BUILD,
+        "cancel_build": Permission.BUILD,
+        "get_download_links": Permission.READ,
+    }
+)
+
+
+def allowed(caller: Caller, tool: str) -> bool:
+    """Tell whether the caller may use the tool; a tool without a row is nobody's."""
+    needed = TOOL_PERMISSIONS.get(tool)
+    return needed is not None and needed in caller.permissions
+
+
+def require(caller: Caller, tool: str) -> None:
+    """Refuse a caller who may not use the tool.
+
+    Raises:
+        Verdict: `permission.denied`.
+
+    """
+    if allowed(caller, tool):
+        return
+    needed = TOOL_PERMISSIONS.get(tool)
+    what = f"the permission '{needed}'" if needed else "a permission that nobody has"
+    raise Verdict.because(
+        "permission.denied",
+        f"{tool} needs {what}, which this key does not have.",
+        next="Call whoami to see what this key may do, or ask the organization's administrator for another one.",
+    )
