@@ -1,0 +1,93 @@
+"""Where a job's log lies in the object store, and how a place in it is written down.
+
+A log is a row of small objects `logs/<job>/<label>/<attempt>/<sequence>`, each holding LogRecords as
+JSON lines and never changed once written. Labels begin with the job's generation and the step's
+number, so key order is time order as long as a job has one step at work.
+"""
+
+import base64
+import json
+import re
+from typing import NamedTuple
+
+from domain.errors import Verdict
+from infra.ports import LogRecord
+
+_LABEL = re.compile(r"^[0-9]+\.[0-9]+-(?P<step>[a-z0-9_]+)(~.*)?$")
+_PLACE = re.compile(r"^[^/:]+/[0-9]{4}/[0-9]{8}:[0-9]{1,9}$")
+_LONGEST_CURSOR = 512
+
+
+class Place(NamedTuple):
+    """So many records (`count`) of the object `key` are read, and all objects before it."""
+
+    key: str
+    count: int
+
+
+def job_prefix(job_id: str) -> str:
+    """Begin the keys of a job's log."""
+    return f"logs/{job_id}/"
+
+
+def attempt_prefix(job_id: str, label: str, attempt: int) -> str:
+    """Begin the keys of one attempt."""
+    return f"{job_prefix(job_id)}{label}/{attempt:04d}/"
+
+
+def step_of_label(label: str) -> str:
+    """Read the step's name out of `00.3-configuration_layer` or `00.6-verify~evidence`."""
+    match = _LABEL.match(label)
+    return match["step"] if match else label
+
+
+def step_of_key(key: str) -> str:
+    """Read the step's name out of an object's key."""
+    return step_of_label(key.split("/")[2])
+
+
+def encode_record(record: LogRecord) -> bytes:
+    """Write a record as one line."""
+    return json.dumps(record.model_dump(exclude_none=True), separators=(",", ":")).encode() + b"\n"
+
+
+def decode_records(data: bytes) -> tuple[LogRecord, ...]:
+    """Read an object's records."""
+    return tuple(LogRecord.model_validate(json.loads(line)) for line in data.splitlines())
+
+
+def encode_cursor(job_id: str, place: Place | None) -> str:
+    """Write a place as an opaque text; the beginning is empty."""
+    if place is None:
+        return ""
+    text = f"{place.key.removeprefix(job_prefix(job_id))}:{place.count}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(job_id: str, cursor: str | None) -> Place | None:
+    """Read a place back.
+
+    Raises:
+        Verdict: `log.bad_cursor`.
+
+    """
+    if not cursor:
+        return None
+    text = _plain(cursor) if len(cursor) <= _LONGEST_CURSOR else ""
+    if not _PLACE.match(text):
+        raise Verdict.because(
+            "log.bad_cursor",
+            "the cursor was not made by this log",
+            path="cursor",
+            value=cursor[:64],
+            next="Leave the cursor out to read from the beginning, or pass a next_cursor unchanged.",
+        )
+    suffix, _, count = text.rpartition(":")
+    return Place(job_prefix(job_id) + suffix, int(count))
+
+
+def _plain(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:  # not base64, or not UTF-8
+        return ""
