@@ -1,0 +1,184 @@
+"""The build workflow: one build from its request to its end, parked in between when a step fails."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows import policies
+from workflows.board import Board
+from workflows.build_models import BuildInput, BuildOutcome, Resume
+from workflows.build_pipeline import BuildPipeline, StepFailed
+from workflows.recording import record_build
+
+with workflow.unsafe.imports_passed_through():
+    from activities.failures import read_failure
+    from domain.build.commands import (
+        CancelBuild,
+        CloseRetryWindow,
+        CompleteBuild,
+        FailBuild,
+        RequestBuild,
+        RetryBuild,
+    )
+    from domain.errors import FactoryError
+    from workflows.commands import CancelCommand, RetryCommand
+
+_COMMANDS_KEPT = 50
+
+
+@workflow.defn(failure_exception_types=[FactoryError])
+class BuildWorkflow:
+    """Builds an image. Signals: `retry` (when failed) and `cancel` (at any time); both may come without an argument."""
+
+    @workflow.init
+    def __init__(self, start: BuildInput) -> None:
+        self._start = start
+        self._request = start.request
+        self._board = Board(name=str(start.request.recipe.get("name")), build_id=start.request.build_id)
+        self._pipeline = BuildPipeline(start, self._board)
+        self._commands = list(start.resume.commands) if start.resume else []
+        self._parked = False
+        self._retry: RetryCommand | None = None
+        self._cancel: CancelCommand | None = None
+        self._work: asyncio.Task[None] | None = None
+
+    @workflow.run
+    async def run(self, start: BuildInput) -> BuildOutcome:
+        """Build, and wait for a retry when that fails."""
+        try:
+            await self._open(start)
+            await self._worked()
+        except StepFailed as failure:
+            return await self._after_failure(failure)
+        except asyncio.CancelledError:
+            return await self._cancelled()
+        await record_build(self._request.build_id, CompleteBuild())
+        self._board.state("completed")
+        self._board.ended("Completed: built, booted and verified.")
+        return self._outcome("completed")
+
+    @workflow.signal
+    def retry(self, command: RetryCommand | None = None) -> None:
+        """Go on from the failed step. Ignored while the build is not parked, and when it is a repeat."""
+        command = command or RetryCommand()
+        repeated = bool(command.command_id) and command.command_id in self._commands
+        if self._parked and self._retry is None and not repeated:
+            self._retry = command
+
+    @workflow.signal
+    def cancel(self, command: CancelCommand | None = None) -> None:
+        """End the build; what it holds is given back first."""
+        if self._cancel is None:
+            self._cancel = command or CancelCommand()
+            if self._work is not None:
+                self._work.cancel()
+
+    async def _open(self, start: BuildInput) -> None:
+        if start.resume is None:
+            await record_build(self._request.build_id, RequestBuild(request=start.request))
+        self._board.state("building")
+
+    async def _worked(self) -> None:
+        """Run the pipeline as a task of its own, so that a `cancel` signal can reach into it."""
+        if self._cancel is not None:
+            raise asyncio.CancelledError
+        self._work = asyncio.create_task(self._pipeline.run())
+        await self._work
+
+    async def _after_failure(self, failure: StepFailed) -> BuildOutcome:
+        try:
+            await self._release("failed")
+            await self._keep_images(failure)
+            return await self._park(failure)
+        except asyncio.CancelledError:
+            return await self._cancelled()
+
+    async def _keep_images(self, failure: StepFailed) -> None:
+        """Publish what a failed test leaves. A second failure here must not hide the first."""
+        try:
+            await self._pipeline.publish_unverified(failure)
+        except StepFailed as second:
+            workflow.logger.warning("the images of the failed build could not be kept: %s", second)
+
+    async def _park(self, failure: StepFailed) -> BuildOutcome:
+        """Wait for `retry` or `cancel`; the leases are already given back."""
+        await record_build(
+            self._request.build_id,
+            FailBuild(
+                step=failure.step,
+                generation=self._generation,
+                cause=failure.detail.kind,
+                problems=failure.detail.problems,
+                retry_seconds=policies.RETRY_WINDOW.total_seconds(),
+            ),
+        )
+        self._parked = True
+        self._board.state("failed")
+        self._board.failed(failure.step, failure.detail)
+        try:
+            await workflow.wait_condition(
+                lambda: self._retry is not None or self._cancel is not None,
+                timeout=policies.RETRY_WINDOW,
+                timeout_summary="Waiting for a retry",
+            )
+        except TimeoutError:
+            await record_build(self._request.build_id, CloseRetryWindow())
+            self._board.ended("Failed: nobody retried in time.")
+            return self._outcome("failed", failure)
+        if self._retry is None:
+            raise asyncio.CancelledError
+        return await self._go_on(self._retry)
+
+    async def _go_on(self, command: RetryCommand) -> BuildOutcome:
+        """Continue as a new run, on today's code and on a host chosen afresh, with finished steps kept."""
+        command_id = command.command_id or f"{workflow.info().run_id}:{self._generation}"
+        generation = self._generation + 1
+        await record_build(
+            self._request.build_id,
+            RetryBuild(generation=generation, requested_by=command.requested_by, command_id=command_id),
+        )
+        resume = Resume(
+            generation=generation,
+            requested_at=workflow.info().start_time,
+            finished=self._pipeline.finished,
+            commands=(*self._commands, command_id)[-_COMMANDS_KEPT:],
+        )
+        workflow.continue_as_new(BuildInput(request=self._request, resume=resume))
+
+    async def _cancelled(self) -> BuildOutcome:
+        """Give back what the build holds, then record its end; a cancelled workflow may still do both."""
+        command = self._cancel or CancelCommand(requested_by="temporal", reason="the workflow was cancelled")
+        await self._release("cancelled")
+        await record_build(
+            self._request.build_id, CancelBuild(requested_by=command.requested_by, reason=command.reason)
+        )
+        self._board.state("cancelled")
+        self._board.ended(f"Cancelled by {command.requested_by}: {command.reason}")
+        return self._outcome("cancelled")
+
+    async def _release(self, reason: str) -> None:
+        """Give back the machines. If their host is lost they end there by their own expiry."""
+        try:
+            await self._pipeline.release(reason)
+        except (StepFailed, ActivityError) as error:
+            detail = read_failure(error) if isinstance(error, ActivityError) else error.detail
+            workflow.logger.warning("machines could not be given back: %s", detail.problems[0].message)
+
+    @property
+    def _generation(self) -> int:
+        return self._start.resume.generation if self._start.resume else 0
+
+    def _outcome(self, status: str, failure: StepFailed | None = None) -> BuildOutcome:
+        problem = failure.detail.problems[0] if failure else None
+        return BuildOutcome.model_validate(
+            {
+                "build_id": self._request.build_id,
+                "status": status,
+                "generation": self._generation,
+                "step": failure.step if failure else None,
+                "code": problem.code if problem else None,
+                "message": problem.message if problem else None,
+                "artifacts": self._pipeline.artifacts,
+            }
+        )

@@ -1,0 +1,231 @@
+"""The steps of a build in order, each recorded, each skipped when an earlier try finished it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from workflows.board import Board
+from workflows.build_models import BuildInput, Finished
+from workflows.hosts import job_of, on_any_host, on_host
+from workflows.recording import record_build
+
+with workflow.unsafe.imports_passed_through():
+    from activities.failures import FailureDetail, read_failure
+    from activities.imaging import models as imaging
+    from activities.machines import models as machines
+    from activities.verification import models as verification
+    from domain.artifacts import Artifact, Layer
+    from domain.build.commands import BuildCommand, CompleteStep, RecordArtifacts, RecordVerification, StartStep
+    from domain.build.outcome import failed_assertions, judge
+    from domain.build.steps import StepName
+    from domain.model import Value
+    from domain.verification import VerificationReport
+
+Result = TypeVar("Result", bound=Value)
+
+
+class StepFailed(Exception):  # noqa: N818 - named as the event it leads to
+    """A step could not be done; `detail` says whose fault it is."""
+
+    def __init__(self, step: StepName, detail: FailureDetail) -> None:
+        self.step: StepName = step
+        self.detail = detail
+        super().__init__(detail.problems[0].message)
+
+
+class BuildPipeline:
+    """One try at a build. `finished` grows with every step and outlives the try."""
+
+    def __init__(self, start: BuildInput, board: Board) -> None:
+        resume = start.resume
+        self._request = start.request
+        self._board = board
+        self._generation = resume.generation if resume else 0
+        self._job = job_of(start.request.build_id, start.request.org_id, self._generation)
+        self._queue = ""
+        self._host = ""
+        self._holds_machines = False
+        self.finished = resume.finished if resume else Finished()
+        self.artifacts: tuple[Artifact, ...] = ()
+        self._reports: tuple[VerificationReport, ...] = ()
+
+    async def run(self) -> None:
+        """Do what is left to do.
+
+        Raises:
+            StepFailed: a step could not be done; what was finished before it is in `finished`.
+
+        """
+        await self._choose_host()
+        layer = await self._layers()
+        artifacts = await self._assemble(layer)
+        reports = self.finished.verify
+        if reports is None:
+            reports = await self._test(artifacts)
+        else:
+            self._board.done("boot", "", kept=True)
+            self._board.done("verify", "", kept=True)
+        await self._publish(artifacts, reports)
+
+    async def release(self, reason: str) -> None:
+        """Give back the machines, if any were asked for. Harmless to repeat."""
+        if not self._holds_machines:
+            return
+        request = machines.ReleaseInput.model_validate({"job": self._job, "reason": reason})
+        await on_host(
+            self._queue, "boot", "release_machines", request, machines.ReleaseResult, summary=f"Machines back: {reason}"
+        )
+        self._holds_machines = False
+
+    async def publish_unverified(self, failure: StepFailed) -> None:
+        """Keep the images of a failed build with their evidence, as what they are: unverified."""
+        if self.finished.assemble is None or failure.step not in ("boot", "verify"):
+            return
+        problems = tuple(p.model_dump(mode="json") for p in failure.detail.problems)
+        reports = self._reports
+        await self._upload(judge(self.finished.assemble.artifacts, reports), reports, problems)
+
+    async def _choose_host(self) -> None:
+        request = imaging.SurveyInput(job=self._job, needs=self.finished.blobs())
+        try:
+            survey = await on_any_host("survey_host", request, imaging.SurveyResult, summary="Choose a host")
+        except ActivityError as error:
+            raise StepFailed("resolve", read_failure(error)) from error
+        self._queue, self._host = survey.queue, survey.host
+        self.finished = self.finished.without(frozenset(survey.missing))
+
+    async def _layers(self) -> Layer:
+        recipe = self._request.recipe
+        resolved = await self._step(
+            "resolve",
+            lambda: self._do("resolve", "resolve_recipe", imaging.ResolveInput(job=self._job, recipe=recipe), imaging.ResolveResult),
+            lambda r: (False, f"{r.packages} packages, {r.download_bytes / 1e6:.0f} MB of .debs, index {r.index}"),
+        )
+        parent: Layer | None = None
+        for step in ("base_layer", "package_layer", "configuration_layer"):
+            request = imaging.LayerInput(job=self._job, recipe=recipe, lock=resolved.lock, parent=parent)
+            made = await self._layer(step, request)
+            parent = made.layer
+        if parent is None:
+            raise AssertionError("there are three layers")
+        return parent
+
+    async def _layer(self, step: StepName, request: imaging.LayerInput) -> imaging.LayerResult:
+        return await self._step(
+            step,
+            lambda: self._do(step, f"build_{step}", request, imaging.LayerResult),
+            lambda r: (r.cached, r.summary),
+        )
+
+    async def _assemble(self, layer: Layer) -> tuple[Artifact, ...]:
+        lock = self.finished.resolve.lock if self.finished.resolve else None
+        if lock is None:
+            raise AssertionError("resolve comes before assemble")
+        request = imaging.AssembleInput(job=self._job, recipe=self._request.recipe, lock=lock, layer=layer)
+        assembled = await self._step(
+            "assemble",
+            lambda: self._do("assemble", "assemble_artifacts", request, imaging.AssembleResult),
+            lambda r: (r.cached, r.summary),
+        )
+        return assembled.artifacts
+
+    async def _test(self, artifacts: tuple[Artifact, ...]) -> tuple[VerificationReport, ...]:
+        """Boot and check. The machines are given back whatever happens, before anything is parked."""
+        recipe = self._request.recipe
+        boot = machines.BootInput(job=self._job, recipe=recipe, artifacts=artifacts)
+        self._holds_machines = True
+        booted = await self._step(
+            "boot",
+            lambda: self._do("boot", "boot_artifacts", boot, machines.BootResult),
+            lambda r: (False, ", ".join(f"{b.artifact} under {b.firmware.upper()} in {b.seconds:.0f} s" for b in r.reports)),
+        )
+        check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports)
+        checked = await self._step("verify", lambda: self._verify(check), _verify_summary)
+        self.finished = self.finished.model_copy(update={"verify": checked.reports})
+        await self.release("finished")
+        return checked.reports
+
+    async def _verify(self, check: verification.VerifyInput) -> verification.VerifyResult:
+        checked = await self._do("verify", "verify_machines", check, verification.VerifyResult)
+        self._reports = checked.reports
+        await self._record(RecordVerification(generation=self._generation, reports=checked.reports))
+        problems = failed_assertions(checked.reports)
+        if not problems:
+            return checked
+        failed = tuple(r.artifact for r in checked.reports if r.failed)
+        capture = machines.CaptureInput(job=self._job, artifacts=failed)
+        await self._do("verify", "capture_evidence", capture, machines.CaptureResult)
+        raise StepFailed("verify", FailureDetail(kind="verdict", problems=problems))
+
+    async def _publish(self, artifacts: tuple[Artifact, ...], reports: tuple[VerificationReport, ...]) -> None:
+        await self._step(
+            "publish",
+            lambda: self._upload(judge(artifacts, reports), reports, ()),
+            lambda r: (False, f"{len(r.artifacts)} files, {sum(a.blob.bytes for a in r.artifacts) / 1e6:.0f} MB"),
+        )
+
+    async def _upload(
+        self,
+        artifacts: tuple[Artifact, ...],
+        reports: tuple[VerificationReport, ...],
+        problems: tuple[dict[str, object], ...],
+    ) -> imaging.PublishResult:
+        if self.finished.resolve is None:
+            raise AssertionError("resolve comes before publish")
+        request = imaging.PublishInput(
+            job=self._job,
+            recipe=self._request.recipe,
+            lock=self.finished.resolve.lock,
+            artifacts=artifacts,
+            reports=tuple(r.model_dump(mode="json") for r in reports),
+            problems=problems,
+        )
+        published = await self._do("publish", "publish_artifacts", request, imaging.PublishResult)
+        self.artifacts = published.artifacts
+        await self._record(RecordArtifacts(generation=self._generation, artifacts=published.artifacts))
+        return published
+
+    async def _step(
+        self, step: StepName, work: Callable[[], Awaitable[Result]], tell: Callable[[Result], tuple[bool, str]]
+    ) -> Result:
+        """Do one step unless an earlier try finished it, and record that it began and how it ended."""
+        earlier = getattr(self.finished, step, None)
+        if earlier is not None:
+            self._board.done(step, tell(earlier)[1], kept=True)
+            return earlier
+        self._board.running(step)
+        self._board.state("testing" if step in ("boot", "verify") else "building")
+        began = workflow.now()
+        await self._record(StartStep(step=step, generation=self._generation, host=self._host))
+        result = await work()
+        cached, summary = tell(result)
+        seconds = (workflow.now() - began).total_seconds()
+        if step in Finished.model_fields and step != "verify":
+            self.finished = self.finished.model_copy(update={step: result})
+        await self._record(
+            CompleteStep(step=step, generation=self._generation, seconds=seconds, cached=cached, summary=summary)
+        )
+        self._board.done(step, summary)
+        return result
+
+    async def _do(self, step: StepName, activity: str, request: Value, result: type[Result]) -> Result:
+        try:
+            return await on_host(self._queue, step, activity, request, result, summary=_summary(step, self._request.recipe))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
+            raise StepFailed(step, read_failure(error)) from error
+
+    async def _record(self, command: BuildCommand) -> None:
+        await record_build(self._request.build_id, command)
+
+
+def _verify_summary(result: verification.VerifyResult) -> tuple[bool, str]:
+    return False, ", ".join(f"{r.artifact}: {r.passed} of {len(r.results)} assertions hold" for r in result.reports)
+
+
+def _summary(step: StepName, recipe: dict[str, object]) -> str:
+    return f"{step.replace('_', ' ').capitalize()}: {recipe.get('name')}"

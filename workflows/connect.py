@@ -1,0 +1,38 @@
+"""The connection to Temporal that clients and workers share."""
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+
+from domain.errors import Fault, Verdict
+from infra.settings import Settings
+
+
+async def connect(settings: Settings) -> Client:
+    """Connect to the configured server.
+
+    Raises:
+        Verdict: `settings.invalid` when no address is configured.
+        Fault: `temporal.unavailable` when nothing answers there.
+
+    """
+    temporal = settings.temporal
+    if temporal is None:
+        raise Verdict.because(
+            "settings.invalid",
+            "TEMPORAL_ADDRESS is not set",
+            path="TEMPORAL_ADDRESS",
+            next="Start the stack with `openfactory up`, which sets it, or set it yourself.",
+        )
+    try:
+        return await Client.connect(
+            temporal.address,
+            namespace=temporal.namespace,
+            data_converter=pydantic_data_converter,
+            api_key=temporal.api_key.get_secret_value() if temporal.api_key else None,
+            tls=temporal.api_key is not None,
+        )
+    except (RPCError, RuntimeError) as error:
+        raise Fault.because(
+            "temporal.unavailable", f"Temporal at {temporal.address} does not answer: {error}"
+        ) from error
