@@ -65,10 +65,10 @@ def local_home(environ: Mapping[str, str] | None = None) -> Path:
 def _host(url: str) -> str:
     try:
         parts = urlsplit(url)
-        port_is_valid = parts.port is None or parts.port > 0
+        usable = parts.port != 0 and not parts.query and parts.username is None
     except ValueError:
-        parts, port_is_valid = urlsplit(""), False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or parts.query or parts.username:
+        parts, usable = urlsplit(""), False
+    if not usable or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageFailure(
             Problem(
                 code="client.bad_address",
@@ -110,7 +110,7 @@ def _no_key(env: Mapping[str, str], host: str) -> Problem:
             code="auth.key_missing",
             message=f"There is no API key for {host}.",
             path="OPENFACTORY_API_KEY",
-            next="Set OPENFACTORY_API_KEY to a key of that factory. The key of the local stack is never sent elsewhere.",
+            next="Set OPENFACTORY_API_KEY to a key of that factory. The local stack's key is not sent elsewhere.",
         )
     return Problem(
         code="auth.key_missing",

@@ -1,0 +1,126 @@
+"""The client's commands: their names, arguments and help. What they do is in the modules beside."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.client import builds, downloads, logs, recipes
+from cli.client.exits import EPILOG
+from cli.client.output import run
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+BuildId = Annotated[str, typer.Argument(metavar="ID", help="A build's id, its first digits, or `latest`.")]
+Recipe = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A YAML or JSON file, `-` for standard input, or a template's name.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the build until it rests; Ctrl-C leaves it running.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the client's commands to the command line."""
+    for name, command in (
+        ("build", build),
+        ("builds", builds_),
+        ("build-show", build_show),
+        ("logs", logs_),
+        ("retry", retry),
+        ("cancel", cancel),
+        ("validate", validate),
+        ("recipes", recipes_),
+        ("download", download),
+        ("whoami", whoami),
+    ):
+        app.command(name, epilog=EPILOG, rich_help_panel="Drive a factory")(command)
+
+
+def build(
+    recipe: Recipe,
+    *,
+    wait: Wait = False,
+    request_key: Annotated[
+        str | None, typer.Option(help="A name for this request: repeating it starts nothing new.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a build from a recipe."""
+    followed = builds.Followed()
+    command = partial(builds.start_build, recipe=recipe, request_key=request_key, wait=wait, followed=followed)
+    run(command, as_json=as_json, on_interrupt=followed.farewell)
+
+
+def builds_(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, newest first.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="Only pending, building, testing, completed, failed or cancelled ones.")
+    ] = None,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before this one ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List builds."""
+    run(partial(builds.list_builds, limit=limit, status=status, cursor=cursor), as_json=as_json)
+
+
+def build_show(build_id: BuildId, *, as_json: AsJson = False) -> None:
+    """Show one build: state, steps, verification, artifacts, and why it failed."""
+    run(partial(builds.show_build, given=build_id), as_json=as_json)
+
+
+def logs_(
+    build_id: BuildId,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the build rests.")] = False,
+    tail: Annotated[int | None, typer.Option(min=1, max=1000, help="Begin with the last lines only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a build's log."""
+    run(partial(logs.show_log, given=build_id, follow=follow, tail=tail), as_json=as_json)
+
+
+def retry(build_id: BuildId, *, wait: Wait = False, as_json: AsJson = False) -> None:
+    """Go on with a failed build from the step that failed; finished steps are kept."""
+    followed = builds.Followed()
+    command = partial(builds.retry_build, given=build_id, wait=wait, followed=followed)
+    run(command, as_json=as_json, on_interrupt=followed.farewell)
+
+
+def cancel(
+    build_id: BuildId,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End a build and give back what it holds."""
+    run(partial(builds.cancel_build, given=build_id, yes=yes), as_json=as_json)
+
+
+def validate(recipe: Recipe, *, as_json: AsJson = False) -> None:
+    """Check a recipe, packages included, without building it."""
+    run(partial(recipes.validate_recipe, recipe=recipe), as_json=as_json)
+
+
+def recipes_(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A template, to print it whole.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the built-in recipe templates, or print one."""
+    run(partial(recipes.show_recipes, name=name), as_json=as_json)
+
+
+def download(
+    build_id: BuildId,
+    *,
+    kind: Annotated[list[str] | None, typer.Option(help="qcow2, iso, …; may be repeated. Without it, all.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to put the files in.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Download a build's files, checked against their SHA-256; continues what was cut."""
+    run(partial(downloads.download, kinds=kind or (), folder=output, given=build_id), as_json=as_json)
+
+
+def whoami(*, as_json: AsJson = False) -> None:
+    """Say who the API key belongs to."""
+    run(recipes.show_caller, as_json=as_json)

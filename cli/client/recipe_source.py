@@ -1,0 +1,65 @@
+"""What RECIPE on a command line means: a file, standard input, or a template of the factory."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from cli.client.failures import UsageFailure
+from cli.client.session import Tools
+from domain.errors import Problem
+from domain.recipe.schema import MAX_BYTES
+
+_SUFFIXES = {".yaml", ".yml", ".json"}
+
+
+async def read_recipe(session: Tools, given: str) -> str | dict[str, Any]:
+    """Return the recipe: a file's text as it is, `-` for standard input, else the template's document.
+
+    Raises:
+        UsageFailure: no such file, not text, or too large.
+        ToolFailed: no such template.
+
+    """
+    if given == "-":
+        return _text(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
+    path = Path(given)
+    if path.suffix.lower() in _SUFFIXES or "/" in given or path.is_file():
+        return _text(_read(path), given)
+    answer = await session.call("get_recipe", {"name": given})
+    recipe: dict[str, Any] = answer["recipe"]
+    return recipe
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageFailure(
+            Problem(
+                code="recipe.unreadable",
+                message=f"The recipe cannot be read: {error.strerror}: {path}",
+                next="Give the path of a YAML or JSON file, or the name of a template (openfactory recipes).",
+            )
+        ) from error
+
+
+def _text(data: bytes, name: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise UsageFailure(
+            Problem(
+                code="recipe.too_large",
+                message=f"{name} is larger than a recipe may be ({MAX_BYTES // 1024} KiB).",
+                next="Is it the right file?",
+            )
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageFailure(
+            Problem(
+                code="recipe.not_text",
+                message=f"{name} is not UTF-8 text (byte {error.start}).",
+                next="Save it as UTF-8. Is it the right file?",
+            )
+        ) from error

@@ -1,0 +1,73 @@
+"""Figures and untrusted texts as a person reads them."""
+
+from rich.text import Text
+
+from domain.errors import Problem
+from domain.text import clean_untrusted
+
+_KIB = 1024
+_MINUTE = 60
+_HOUR = 3600
+
+STATUS_STYLE: dict[str, str] = {
+    "pending": "dim",
+    "running": "cyan",
+    "building": "cyan",
+    "testing": "cyan",
+    "completed": "green",
+    "verified": "green",
+    "unverified": "yellow",
+    "cancelled": "yellow",
+    "failed": "red",
+}
+
+
+def plain(text: str | None, style: str = "") -> Text:
+    """Make `text` safe to print: without control characters, and never read as markup."""
+    return Text(clean_untrusted(text or ""), style=style)
+
+
+def size(count: float) -> str:
+    """Say a number of bytes: `1.4 GiB`."""
+    if count < _KIB:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= _KIB
+        if count < _KIB:
+            return f"{count:.1f} {unit}"
+    return f"{count / _KIB:.1f} TiB"
+
+
+def duration(seconds: float | None) -> str:
+    """Say a number of seconds: `0.3 s`, `42 s`, `3 min 05 s`, `1 h 02 min`; nothing for None."""
+    if seconds is None:
+        return ""
+    if seconds < 10:  # noqa: PLR2004 - below ten a tenth matters
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+
+
+def step_title(step: str) -> str:
+    """Name a step for people: `base_layer` is `base layer`."""
+    return step.replace("_", " ")
+
+
+def problem_text(problem: Problem, mark: str = "✗") -> Text:
+    """Say one problem: what, where, the likely meaning, and what to do next."""
+    text = Text()
+    text.append(f"{mark} ", style="bold red")
+    text.append_text(plain(problem.message))
+    text.append_text(plain(f"  [{problem.code}]", "dim"))
+    if problem.path:
+        where = problem.path if problem.value is None else f"{problem.path} = {problem.value!r}"
+        text.append("\n    where: ").append_text(plain(where, "bold"))
+    if problem.suggestions:
+        text.append("\n    did you mean: ").append_text(plain(", ".join(problem.suggestions), "bold green"))
+    if problem.next:
+        text.append("\n    next: ").append_text(plain(problem.next))
+    return text
