@@ -5,7 +5,7 @@ from typing import Any, Literal
 from activities.job import Job
 from domain.artifacts import Artifact
 from domain.model import Value
-from domain.verification import BootReport, VerificationReport
+from domain.verification import BootReport
 
 
 class BootInput(Value):
@@ -23,20 +23,6 @@ class BootResult(Value):
     """All machines are up and their guest agents answer; they stay up until released."""
 
     reports: tuple[BootReport, ...]
-
-
-class VerifyInput(Value):
-    """Booted machines of the job, to be checked: `full` runs every assertion, `login` boot and login."""
-
-    job: Job
-    recipe: dict[str, Any]
-    boots: tuple[BootReport, ...]
-
-
-class VerifyResult(Value):
-    """What was found. A failed assertion is a result here, not an error."""
-
-    reports: tuple[VerificationReport, ...]
 
 
 class ReleaseInput(Value):
