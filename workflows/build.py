@@ -140,7 +140,6 @@ class BuildWorkflow:
         )
         resume = Resume(
             generation=generation,
-            requested_at=workflow.info().start_time,
             finished=self._pipeline.finished,
             commands=(*self._commands, command_id)[-_COMMANDS_KEPT:],
         )

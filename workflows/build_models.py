@@ -1,6 +1,5 @@
 """What a build workflow is started with and what it leaves."""
 
-from datetime import datetime
 from typing import Literal
 
 from activities.imaging.models import AssembleResult, LayerResult, ResolveResult
@@ -45,7 +44,6 @@ class Resume(Value):
     """How a retried build goes on. `commands` are the ids of the commands that it already obeyed."""
 
     generation: int
-    requested_at: datetime
     finished: Finished
     commands: tuple[str, ...]
 
