@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from service.ports import CredentialVerifier, JobLogs, Links, Objects, ReadModels, Workflows
+from service.recipe_catalog import Catalog
 
 VERSION = "0.1.0"
 
@@ -20,7 +21,11 @@ def _random_id() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Factory:
-    """Open parts and fixed facts. `public_url` has no slash at its end."""
+    """Open parts and fixed facts.
+
+    `public_url` has no slash at its end; `allowed_hosts` are the names, without a port, by which
+    browsers and clients may call the factory.
+    """
 
     reads: ReadModels
     workflows: Workflows
@@ -28,6 +33,7 @@ class Factory:
     objects: Objects
     links: Links
     credentials: CredentialVerifier
+    catalog: Catalog
     public_url: str
     allowed_hosts: tuple[str, ...] = ()
     version: str = VERSION

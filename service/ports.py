@@ -1,6 +1,6 @@
 """What the service needs of the rest of the factory, as protocols; `wiring.py` plugs in the real parts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -81,12 +81,24 @@ class Workflows(Protocol):
 class JobLogs(Protocol):
     """The logs of jobs. A cursor is opaque and says up to where its holder has read."""
 
-    async def read(self, job_id: str, *, cursor: str | None, limit: int) -> LogPage:
-        """Return at most `limit` records behind `cursor`, from the beginning without one."""
+    async def read(
+        self,
+        job_id: str,
+        cursor: str | None = None,
+        *,
+        limit_bytes: int = 256 << 10,
+        limit_records: int = 1000,
+        wait_s: float = 0.0,
+        steps: Collection[str] | None = None,
+    ) -> LogPage:
+        """Return records behind `cursor` (the beginning without one), waiting `wait_s` seconds for the first.
+
+        Raises `Verdict` (`log.bad_cursor`), or `Fault` when the logs cannot be read.
+        """
         ...
 
-    async def tail(self, job_id: str, *, limit: int) -> LogPage:
-        """Return the last `limit` records; the cursor continues behind them."""
+    async def tail(self, job_id: str, n: int) -> LogPage:
+        """Return the last `n` lines; the cursor continues behind them."""
         ...
 
     async def progress(self, job_id: str) -> LogRecord | None:

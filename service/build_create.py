@@ -1,0 +1,83 @@
+"""Starting a build, once for each request key."""
+
+from domain.build.inputs import BuildRequest
+from domain.build.state import BuildState
+from domain.caller import Caller
+from domain.errors import Verdict
+from domain.views import BuildView
+from service.build_view import accepted, build_view
+from service.factory import Factory
+from service.ids import derived_id
+from service.lookup import visible_build
+from service.permissions import require
+from service.progress import measure
+from service.recipes import RecipeDocument, canonical_recipe, understood
+
+TOOL = "create_build"
+VISIBLE_SECONDS = 2.0
+
+
+async def create_build(
+    factory: Factory,
+    caller: Caller,
+    document: RecipeDocument,
+    *,
+    request_key: str | None = None,
+    retry_of: str | None = None,
+) -> BuildView:
+    """Start a build and answer with it as soon as the read model shows it, or after two seconds.
+
+    The same request key with the same input gives the same build, `replayed`; nothing is started
+    twice, whether the first request is done, under way, or its answer was lost.
+
+    Raises:
+        Verdict: what is wrong with the recipe, `request_key.reused`, or `build.not_found` for `retry_of`.
+
+    """
+    require(caller, TOOL)
+    recipe = canonical_recipe(understood(factory, document))
+    if retry_of is not None:
+        await visible_build(factory, caller, retry_of)
+    build_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
+    request = BuildRequest(
+        build_id=build_id, org_id=caller.org_id, requested_by=caller.subject, recipe=recipe, retry_of=retry_of
+    )
+    earlier = None if request_key is None else await _earlier(factory, request)
+    if earlier is not None:
+        return earlier
+    await factory.workflows.start_build(request)
+    await factory.reads.wait_for(caller.org_id, build_id, 1, VISIBLE_SECONDS)
+    # Two requests with one key may have met here: the workflow that runs tells whose input it was.
+    met = await _earlier(factory, request)
+    if met is None:
+        return accepted(build_id, name=str(recipe["name"]))
+    return met.model_copy(update={"replayed": False})
+
+
+async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
+    """Return the build of this id if there is one with the same input; refuse it with another."""
+    async with factory.reads.org(request.org_id) as builds:
+        state = await builds.get(request.build_id)
+    if state is not None:
+        _same_input(state.input_digest, request)
+        return _view(factory, state)
+    known = await factory.workflows.build_known(request.build_id, request.org_id)
+    if known is None:
+        return None
+    _same_input(known, request)
+    return accepted(request.build_id, name=str(request.recipe["name"]), replayed=True)
+
+
+def _view(factory: Factory, state: BuildState) -> BuildView:
+    return build_view(state, progress=measure(state, now=factory.now()), replayed=True)
+
+
+def _same_input(digest: str, request: BuildRequest) -> None:
+    if digest == request.input_digest:
+        return
+    raise Verdict.because(
+        "request_key.reused",
+        "This request_key was used before with another recipe or retry_of.",
+        path="request_key",
+        next=f"Use a new request_key for a new build; the old one is build_id {request.build_id}.",
+    )

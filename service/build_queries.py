@@ -1,0 +1,104 @@
+"""Looking at builds: a page of them, and one of them with waiting."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from domain.build.state import BuildState, BuildStatus
+from domain.caller import Caller
+from domain.errors import Fault
+from domain.model import Value
+from domain.views import BuildPage, BuildView, Progress
+from infra.ports import LogRecord
+from service.build_view import Detail, accepted, build_view, summary
+from service.factory import Factory
+from service.lookup import visible_build
+from service.permissions import require
+from service.progress import SETTLED, measure
+
+OnProgress = Callable[[Progress], Awaitable[None]]
+
+LONGEST_WAIT = 25
+MOST_BUILDS = 50
+_SLICE_SECONDS = 2.0  # how often a waiting caller is told about progress
+_HISTORY = 10
+
+
+async def list_builds(
+    factory: Factory,
+    caller: Caller,
+    *,
+    limit: int = 20,
+    cursor: str | None = None,
+    status: BuildStatus | None = None,
+    name: str | None = None,
+) -> BuildPage:
+    """List the organization's builds, newest first.
+
+    Raises:
+        Verdict: `cursor.invalid`.
+
+    """
+    require(caller, "list_builds")
+    async with factory.reads.org(caller.org_id) as builds:
+        page = await builds.page(limit=min(limit, MOST_BUILDS), cursor=cursor, status=status, name=name)
+    return BuildPage(builds=tuple(summary(state) for state in page.builds), next_cursor=page.next_cursor)
+
+
+class StatusQuery(Value):
+    """How much of a build is wanted, and how long to wait (seconds) for it to get beyond a version."""
+
+    wait_s: float = 0.0
+    since_version: int | None = None
+    detail: Detail = "concise"
+
+
+async def get_build_status(
+    factory: Factory, caller: Caller, build_id: str, query: StatusQuery, *, on_progress: OnProgress | None = None
+) -> BuildView:
+    """Return the build; with `wait_s`, once it has changed or come to rest, or when the seconds are over.
+
+    Changed means: its version is above `since_version`, or above the version at the call. A build at
+    rest (completed, failed, cancelled) is answered at once.
+    `on_progress` is told about every two seconds while the call waits.
+
+    Raises:
+        Verdict: `build.not_found`.
+
+    """
+    require(caller, "get_build_status")
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(query.wait_s, LONGEST_WAIT)
+    state = await visible_build(factory, caller, build_id)
+    known = query.since_version if query.since_version is not None else _version(state)
+    while _version(state) <= known and not _rests(state) and (left := deadline - loop.time()) > 0:
+        if on_progress is not None and state is not None:
+            await on_progress(await _progress(factory, state))
+        await factory.reads.wait_for(caller.org_id, build_id, known + 1, min(_SLICE_SECONDS, left))
+        state = await visible_build(factory, caller, build_id)
+    if state is None:
+        return accepted(build_id)
+    return build_view(state, progress=await _progress(factory, state), detail=query.detail)
+
+
+def _version(state: BuildState | None) -> int:
+    return 0 if state is None else state.version
+
+
+def _rests(state: BuildState | None) -> bool:
+    return state is not None and state.status in SETTLED
+
+
+async def _progress(factory: Factory, state: BuildState) -> Progress:
+    if state.status in SETTLED:
+        return measure(state, now=factory.now())
+    async with factory.reads.org(state.org_id) as builds:
+        page = await builds.page(limit=_HISTORY, status="completed")
+    return measure(state, now=factory.now(), latest=await _latest(factory, state.build_id), history=page.builds)
+
+
+async def _latest(factory: Factory, build_id: str) -> LogRecord | None:
+    """Return the newest progress record; a log that cannot be read must not hide the build's state."""
+    with suppress(Fault):
+        return await factory.logs.progress(build_id)
+    return None

@@ -1,0 +1,165 @@
+"""From a build's state to what the tools answer, small enough to be read."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from domain.build.state import BuildState, Failure
+from domain.errors import Problem
+from domain.verification import AssertionResult, VerificationReport
+from domain.views import BuildSummary, BuildView, Progress, ReportView
+from service.untrusted import clean
+
+Detail = Literal["concise", "full"]
+
+VIEW_BYTES = 14_000  # of JSON: with the readable text beside it a reply stays below some 6,000 tokens
+_TEXT = 300
+_MESSAGE = 800
+_MOST_PROBLEMS = 12
+_MOST_FAILED_RESULTS = 12
+
+FOLLOW = "Call get_build_status with this build_id and wait_s=25 to follow it."
+
+
+def workflow_id(build_id: str) -> str:
+    """Name the build's workflow, as the workflow engine's own pages show it."""
+    return f"build-{build_id}"
+
+
+def summary(state: BuildState) -> BuildSummary:
+    """Make a list's line."""
+    failure = state.failure
+    return BuildSummary(
+        build_id=state.build_id,
+        name=_name(state),
+        base_image=str(state.recipe.get("baseImage", "")),
+        status=state.status,
+        created_at=state.requested_at,
+        updated_at=state.updated_at,
+        seconds=state.seconds,
+        failure=f"{failure.step}: {clean(failure.problems[0].message, 200)}" if failure else None,
+    )
+
+
+def accepted(build_id: str, *, name: str = "", replayed: bool = False) -> BuildView:
+    """Describe a build that was accepted but that the read model does not show yet."""
+    return BuildView(
+        build_id=build_id,
+        workflow_id=workflow_id(build_id),
+        name=name,
+        status="pending",
+        version=0,
+        visible=False,
+        replayed=replayed,
+        next=FOLLOW,
+    )
+
+
+def build_view(
+    state: BuildState, *, progress: Progress | None = None, detail: Detail = "concise", replayed: bool = False
+) -> BuildView:
+    """Describe a build; texts that a guest or a program wrote are cleaned and clipped."""
+    view = BuildView(
+        build_id=state.build_id,
+        workflow_id=workflow_id(state.build_id),
+        name=_name(state),
+        status=state.status,
+        version=state.version,
+        replayed=replayed,
+        created_at=state.requested_at,
+        updated_at=state.updated_at,
+        recipe_digest=state.recipe_digest,
+        base_image=str(state.recipe.get("baseImage", "")),
+        retry_of=state.retry_of,
+        progress=progress,
+        steps=tuple(
+            step.model_copy(update={"summary": clean(step.summary, _TEXT) if step.summary else None})
+            for step in state.steps
+        ),
+        failure=_failure(state.failure),
+        reports=tuple(_report(report, detail) for report in state.reports),
+        artifacts=state.artifacts,
+        next=_next(state),
+    )
+    return _fitted(view)
+
+
+def _name(state: BuildState) -> str:
+    return str(state.recipe.get("name", ""))
+
+
+def _failure(failure: Failure | None) -> Failure | None:
+    if failure is None:
+        return None
+    problems = tuple(_clipped(problem) for problem in failure.problems[:_MOST_PROBLEMS])
+    return failure.model_copy(update={"problems": problems})
+
+
+def _clipped(problem: Problem) -> Problem:
+    value = clean(problem.value, _TEXT) if problem.value else problem.value
+    return problem.model_copy(update={"message": clean(problem.message, _MESSAGE), "value": value})
+
+
+def _report(report: VerificationReport, detail: Detail) -> ReportView:
+    chosen: Sequence[AssertionResult] = report.results
+    if detail == "concise":
+        chosen = [result for result in report.results if not result.passed][:_MOST_FAILED_RESULTS]
+    return ReportView(
+        artifact=report.artifact,
+        firmware=report.firmware,
+        accelerator=report.accelerator,
+        boot_seconds=report.boot_seconds,
+        passed=report.passed,
+        failed=report.failed,
+        results=tuple(_result(result) for result in chosen),
+    )
+
+
+def _result(result: AssertionResult) -> AssertionResult:
+    return result.model_copy(
+        update={name: clean(getattr(result, name), _TEXT) for name in ("expected", "found", "command")}
+    )
+
+
+def _fitted(view: BuildView) -> BuildView:
+    """Leave out passed results, newest first, until the view fits; say what is not there."""
+    while _size(view) > VIEW_BYTES and any(report.results for report in view.reports):
+        longest = max(view.reports, key=lambda report: len(report.results))
+        kept = _without_half(longest.results)
+        reports = tuple(r.model_copy(update={"results": kept}) if r is longest else r for r in view.reports)
+        view = view.model_copy(update={"reports": reports})
+    missing = sum(report.passed + report.failed - len(report.results) for report in view.reports)
+    missing_failed = sum(report.failed - sum(not result.passed for result in report.results) for report in view.reports)
+    if not missing:
+        return view
+    failed = f", {missing_failed} of them failed" if missing_failed else ", all passed"
+    cut = (
+        f"{missing} assertion results are counted but not shown{failed}. Call get_build_status with detail=full for "
+        "more, or get_download_links for the whole report."
+    )
+    return view.model_copy(update={"cut": cut})
+
+
+def _without_half(results: tuple[AssertionResult, ...]) -> tuple[AssertionResult, ...]:
+    """Drop half of the results, passed ones before failed ones, and keep the order of the rest."""
+    ranked = sorted(range(len(results)), key=lambda i: (results[i].passed, i))
+    kept = sorted(ranked[: len(results) // 2])
+    return tuple(results[i] for i in kept)
+
+
+def _size(view: BuildView) -> int:
+    return len(view.model_dump_json())
+
+
+def _next(state: BuildState) -> str:
+    if state.status == "completed":
+        return "Call get_download_links for the images and their evidence."
+    if state.status == "cancelled":
+        return "Nothing more happens to this build. Call create_build for a new one."
+    if state.status == "failed":
+        if state.failure is not None and state.failure.retryable:
+            return (
+                "Read failure and get_build_log (tail=100) first. retry_build goes on from the failed step; "
+                "for a changed recipe call create_build with retry_of set to this build_id."
+            )
+        return "It can no longer be retried. Call create_build with retry_of set to this build_id."
+    return FOLLOW

@@ -1,0 +1,101 @@
+"""Download links, and the bytes behind them."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from urllib.parse import quote
+
+from domain.artifacts import Artifact, ArtifactKind
+from domain.caller import Caller
+from domain.errors import Verdict
+from domain.model import Value
+from domain.views import DownloadLink, DownloadLinks
+from service.factory import Factory
+from service.lookup import not_found, visible_build
+from service.permissions import require
+
+LINK_LIFETIME = timedelta(hours=1)
+_PREFIX = "blobs/"
+
+
+class Download(Value):
+    """One object to be sent: its size, and its SHA-256, which names the content for ever."""
+
+    key: str
+    name: str
+    bytes: int
+    sha256: str
+
+
+async def get_download_links(
+    factory: Factory, caller: Caller, build_id: str, *, kind: ArtifactKind | None = None
+) -> DownloadLinks:
+    """Sign a link of one hour for each artifact of the build, or for those of one kind.
+
+    Raises:
+        Verdict: `build.not_found`.
+
+    """
+    require(caller, "get_download_links")
+    state = await visible_build(factory, caller, build_id)
+    if state is None:
+        return DownloadLinks(
+            build_id=build_id, status="pending", links=(), note="The build is starting and has no files yet."
+        )
+    if state.build_id != build_id or state.org_id != caller.org_id:
+        raise not_found(build_id)
+    chosen = [artifact for artifact in state.artifacts if kind is None or artifact.kind == kind]
+    return DownloadLinks(
+        build_id=build_id,
+        status=state.status,
+        links=tuple(_link(factory, artifact) for artifact in chosen),
+        note=_note(chosen, state.status),
+    )
+
+
+async def open_download(factory: Factory, token: str, name: str) -> Download:
+    """Tell what a link is for.
+
+    Raises:
+        Verdict: `link.invalid`, `link.expired`, or `object.not_found` if the file was removed.
+
+    """
+    key = factory.links.verify(token, name=name, now=factory.now())
+    found = await factory.objects.stat(key)
+    if found is None:
+        raise Verdict.because(
+            "object.not_found", "This file is no longer kept.", next="Ask for the build's links again."
+        )
+    return Download(key=key, name=name, bytes=found.bytes, sha256=key.removeprefix(_PREFIX))
+
+
+def read_download(factory: Factory, download: Download, *, offset: int, length: int) -> AsyncIterator[bytes]:
+    """Read a part of the file in chunks of bounded size."""
+    return factory.objects.stream(download.key, offset=offset, length=length)
+
+
+def _link(factory: Factory, artifact: Artifact) -> DownloadLink:
+    expires_at = factory.now() + LINK_LIFETIME
+    token = factory.links.sign(key=_PREFIX + artifact.blob.digest, name=artifact.name, expires_at=expires_at)
+    return DownloadLink(
+        kind=artifact.kind,
+        name=artifact.name,
+        bytes=artifact.blob.bytes,
+        sha256=artifact.blob.digest,
+        verification=artifact.verification,
+        method=artifact.method,
+        url=f"{factory.public_url}/download/{token}/{quote(artifact.name, safe='')}",
+        expires_at=expires_at,
+    )
+
+
+def _note(artifacts: list[Artifact], status: str) -> str:
+    if not artifacts:
+        return (
+            f"There are no such files: the build is {status}. Files appear when it has published them; "
+            "call get_build_status."
+        )
+    unverified = [a.name for a in artifacts if a.kind in ("qcow2", "iso") and a.verification != "verified"]
+    if unverified:
+        names = ", ".join(unverified)
+        return f"UNVERIFIED, did not pass its tests or was not booted: {names}. Do not call it verified."
+    return "The links work for one hour without a key: share them with care. Compare sha256 after the download."
