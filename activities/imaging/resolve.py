@@ -1,0 +1,176 @@
+"""From a recipe to exact packages: everything wrong is found before anything is downloaded."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from activities.imaging.apt_debs import DebCache
+from activities.imaging.apt_index import AptIndex, Choice, Stanza, Unsolvable, open_index
+from activities.imaging.apt_problems import conflicts, not_found, paths_of, virtual
+from activities.imaging.apt_root import AptRoot
+from activities.imaging.apt_sources import Mirrors, find_mirrors
+from activities.imaging.lock import CONTROL_FIELDS, Lock, LockedPackage, store_lock
+from activities.imaging.models import ResolveInput, ResolveResult
+from activities.imaging.ports import BlobStore
+from activities.step_log import StepLog
+from domain.errors import Fault, Problem, Verdict
+from domain.recipe.checks import default_packages
+from domain.recipe.schema import SUITES, Recipe
+from infra.settings import Settings
+
+ARCHITECTURE = "amd64"
+# What mmdebstrap(1) calls minbase; usr-is-merged keeps usrmerge and all of perl out of bookworm's.
+_BASE_PATTERNS = ("?essential", "?priority(required)", "apt")
+_MERGED_USR = "usr-is-merged"
+_INITRD_BYTES = 100 << 20
+
+
+@dataclass(frozen=True)
+class AptResolver:
+    """Solves recipes with apt in a private root (`ports.Resolver`)."""
+
+    settings: Settings
+    store: BlobStore
+
+    async def resolve(self, request: ResolveInput, log: StepLog) -> ResolveResult:
+        """Solve the recipe and store its lock. The same index and recipe give the same lock.
+
+        Raises:
+            Verdict: `package.not_found`, `package.virtual`, `package.conflict`: all there are.
+            Fault: `mirror.unreachable`, `mirror.unknown`, `mirror.no_keyring`, `apt.busy`.
+
+        """
+        recipe = Recipe.model_validate(request.recipe)
+        log.progress(0, "reading the package index")
+        mirrors = await find_mirrors(self.settings)
+        async with open_index(self._root(recipe.suite), mirrors, log) as index:
+            log.progress(40, "solving")
+            lock, problems = await self._solve(recipe, index)
+        if problems or lock is None:
+            raise Verdict(*problems)
+        return await self._result(lock, mirrors, log)
+
+    async def check(self, recipe: dict[str, object], log: StepLog) -> tuple[Problem, ...]:
+        """Name everything wrong with the recipe's packages; nothing is stored or downloaded but indexes.
+
+        Raises:
+            Fault: as `resolve`.
+
+        """
+        parsed = Recipe.model_validate(recipe)
+        mirrors = await find_mirrors(self.settings)
+        async with open_index(self._root(parsed.suite), mirrors, log) as index:
+            _, problems = await self._solve(parsed, index)
+        return problems
+
+    def _root(self, suite: str) -> AptRoot:
+        return AptRoot(self.settings.home, suite, ARCHITECTURE)
+
+    async def _solve(self, recipe: Recipe, index: AptIndex) -> tuple[Lock | None, tuple[Problem, ...]]:
+        names = await index.names()
+        wanted = sorted({*default_packages(recipe), *recipe.packages})
+        problems = await self._unknown(recipe, index, [name for name in wanted if name not in names], names)
+        base = await self._base(index, names)
+        targets = [f"{choice.name}" for choice in base] + [name for name in wanted if name in names]
+        try:
+            choices = await index.solve([*_BASE_PATTERNS, *targets])
+        except Unsolvable as unsolvable:
+            return None, (*problems, *conflicts(unsolvable.output, paths_of(recipe)))
+        if problems:
+            return None, problems
+        stanzas = await index.stanzas({choice.name for choice in choices})
+        return _lock(index, wanted, _locked(base, stanzas), _locked(choices, stanzas)), ()
+
+    async def _base(self, index: AptIndex, names: frozenset[str]) -> tuple[Choice, ...]:
+        merged = (_MERGED_USR,) if _MERGED_USR in names else ()
+        try:
+            return await index.solve([*_BASE_PATTERNS, *merged])
+        except Unsolvable as unsolvable:
+            raise Fault.because(
+                "mirror.broken",
+                f"The base of {index.root.suite} cannot be solved: {unsolvable.output[-1:]}",
+                next="The mirror may be in the middle of an update: retry in a few minutes.",
+            ) from unsolvable
+
+    async def _unknown(
+        self, recipe: Recipe, index: AptIndex, unknown: Sequence[str], names: frozenset[str]
+    ) -> tuple[Problem, ...]:
+        if not unknown:
+            return ()
+        paths = paths_of(recipe)
+        others = await self._other_suites(recipe.suite, index)
+        day = index.dates().newest.date().isoformat()
+        where = f"{recipe.suite}/main {ARCHITECTURE} ({len(names):,} names, index {day})"
+        problems: list[Problem] = []
+        for name in unknown:
+            if providers := await index.providers(name):
+                problems.append(virtual(name, paths.get(name), providers))
+            else:
+                available = [suite for suite, known in others.items() if name in known]
+                problems.append(not_found(name, paths.get(name), where, names, available))
+        return tuple(sorted(problems, key=lambda problem: _order(problem.path)))
+
+    async def _other_suites(self, suite: str, index: AptIndex) -> Mapping[str, frozenset[str]]:
+        """Names in the suites whose index is here already; none is fetched just to give a hint."""
+        roots = [self._root(other) for other in sorted(SUITES.values()) if other != suite]
+        return {root.suite: await AptIndex(root, index.mirrors).names() for root in roots if root.stamp.exists()}
+
+    async def _result(self, lock: Lock, mirrors: Mirrors, log: StepLog) -> ResolveResult:
+        everything = (*lock.base, *lock.packages)
+        missing = DebCache(self.settings.home).missing(everything)
+        download = sum(package.bytes for package in missing)
+        blob = await store_lock(self.store, lock)
+        log.line(
+            f"{len(everything)} packages from {'three' if mirrors.security else 'two'} suites, "
+            f"{len(missing)} of them to download ({download / 1e6:.1f} MB); lock {blob.digest[:12]}."
+        )
+        log.progress(100, "solved")
+        return ResolveResult(
+            lock=blob,
+            packages=len(everything),
+            download_bytes=download,
+            image_bytes=lock.installed_bytes + _INITRD_BYTES,
+            index=f"{lock.suite} {lock.index[:10]}",
+        )
+
+
+def _order(path: str | None) -> tuple[int, str]:
+    return (len(path or ""), path or "")
+
+
+def _locked(choices: Iterable[Choice], stanzas: Mapping[str, Stanza]) -> tuple[LockedPackage, ...]:
+    locked: list[LockedPackage] = []
+    for choice in choices:
+        stanza = stanzas[choice.path]
+        locked.append(
+            LockedPackage(
+                name=stanza["Package"],
+                version=stanza["Version"],
+                arch=stanza["Architecture"],
+                sha256=stanza["SHA256"],
+                bytes=int(stanza["Size"]),
+                installed_kib=int(stanza.get("Installed-Size", "0")),
+                archive=choice.archive,
+                path=choice.path,
+                control={key: stanza[key] for key in CONTROL_FIELDS if key in stanza},
+            )
+        )
+    return tuple(sorted(locked, key=lambda package: (package.name, package.arch)))
+
+
+def _lock(
+    index: AptIndex, wanted: Sequence[str], base: tuple[LockedPackage, ...], everything: tuple[LockedPackage, ...]
+) -> Lock:
+    """Divide what was solved: a base package may not differ between the two solutions."""
+    of_base = {package.sha256 for package in base}
+    dates = index.dates()
+    if not of_base <= {package.sha256 for package in everything}:
+        raise Fault.because("mirror.broken", "The base of the image was solved in two ways.", next="Retry.")
+    return Lock(
+        suite=index.root.suite,
+        arch=index.root.arch,
+        epoch=int(dates.suite.timestamp()),
+        index=dates.newest.isoformat(),
+        base=base,
+        packages=tuple(package for package in everything if package.sha256 not in of_base),
+        wanted=tuple(wanted),
+    )
