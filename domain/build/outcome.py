@@ -36,6 +36,8 @@ def failed_assertions(reports: tuple[VerificationReport, ...]) -> tuple[Problem,
 def _judged(artifact: Artifact, report: VerificationReport | None) -> Artifact:
     if report is None:
         return artifact
-    method = f"{report.firmware.upper()}, {report.accelerator}, {report.passed} of {len(report.results)} assertions hold"
+    method = (
+        f"{report.firmware.upper()}, {report.accelerator}, {report.passed} of {len(report.results)} assertions hold"
+    )
     held = report.failed == 0 and report.passed > 0
     return artifact.model_copy(update={"verification": "verified" if held else "unverified", "method": method})

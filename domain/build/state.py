@@ -1,5 +1,6 @@
 """What a build is after its events, folded in order. Folding never fails."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -66,40 +67,19 @@ class BuildState(Value):
 
 
 def evolve(state: BuildState | None, event: e.BuildEvent) -> BuildState:
-    """Return the state after `event`. A fact that does not fit leaves the state as it is, but counted."""
+    """Return the state after `event`. A fact that does not fit leaves the state as it is, but counted.
+
+    Raises:
+        ValueError: the stream does not begin with `build.requested.v1`.
+
+    """
     if isinstance(event, e.BuildRequested):
         return _requested(event, 1 if state is None else state.version + 1)
     if state is None:
         raise ValueError(f"{event.NAME} before build.requested.v1 in {event.build_id}")
     state = state.model_copy(update={"version": state.version + 1, "updated_at": event.at})
-    match event:
-        case e.StepStarted():
-            return _step_started(state, event)
-        case e.StepCompleted():
-            return _with_step(
-                state,
-                event.step,
-                status="completed",
-                seconds=event.seconds,
-                cached=event.cached,
-                summary=event.summary,
-            )
-        case e.BuildVerified():
-            return state.model_copy(update={"reports": event.reports})
-        case e.ArtifactsPublished():
-            return state.model_copy(update={"artifacts": event.artifacts})
-        case e.BuildFailed():
-            return _failed(state, event)
-        case e.BuildRetried():
-            return _retried(state, event)
-        case e.BuildCompleted():
-            return state.model_copy(update={"status": "completed", "seconds": event.seconds})
-        case e.BuildCancelled():
-            return _cancelled(state, event)
-        case e.RetryWindowClosed():
-            return _closed(state)
-        case _:
-            return state
+    fold_one = _FOLDS.get(type(event))
+    return state if fold_one is None else fold_one(state, event)
 
 
 def fold(history: tuple[e.BuildEvent, ...]) -> BuildState | None:
@@ -130,10 +110,28 @@ def _step_started(state: BuildState, event: e.StepStarted) -> BuildState:
     started = StepState(step=event.step, status="running", started_at=event.at)
     others = tuple(s for s in state.steps if s.step != event.step)
     status = "testing" if event.step in TESTING_STEPS else "building"
-    update: dict[str, object] = {"steps": (*others, started), "status": status}
+    update: dict[str, object] = {"steps": (*others, started), "status": status, "failure": None}
     if event.host is not None:
         update["host"] = event.host
     return state.model_copy(update=update)
+
+
+def _step_completed(state: BuildState, event: e.StepCompleted) -> BuildState:
+    return _with_step(
+        state, event.step, status="completed", seconds=event.seconds, cached=event.cached, summary=event.summary
+    )
+
+
+def _verified(state: BuildState, event: e.BuildVerified) -> BuildState:
+    return state.model_copy(update={"reports": event.reports})
+
+
+def _published(state: BuildState, event: e.ArtifactsPublished) -> BuildState:
+    return state.model_copy(update={"artifacts": event.artifacts})
+
+
+def _completed(state: BuildState, event: e.BuildCompleted) -> BuildState:
+    return state.model_copy(update={"status": "completed", "seconds": event.seconds})
 
 
 def _with_step(state: BuildState, step: StepName, **update: object) -> BuildState:
@@ -177,7 +175,20 @@ def _cancelled(state: BuildState, event: e.BuildCancelled) -> BuildState:
     return _end_running(state, "cancelled", event.at).model_copy(update={"status": "cancelled"})
 
 
-def _closed(state: BuildState) -> BuildState:
+def _closed(state: BuildState, _: e.RetryWindowClosed) -> BuildState:
     if state.failure is None:
         return state
     return state.model_copy(update={"failure": state.failure.model_copy(update={"retryable": False})})
+
+
+_FOLDS: dict[type[e.BuildEvent], Callable[[BuildState, Any], BuildState]] = {
+    e.StepStarted: _step_started,
+    e.StepCompleted: _step_completed,
+    e.BuildVerified: _verified,
+    e.ArtifactsPublished: _published,
+    e.BuildFailed: _failed,
+    e.BuildRetried: _retried,
+    e.BuildCompleted: _completed,
+    e.BuildCancelled: _cancelled,
+    e.RetryWindowClosed: _closed,
+}
