@@ -1,0 +1,68 @@
+"""What the two assembly stages are told, and what they say while they work.
+
+A stage is a program of its own in a sandbox: it reads one plan from standard input and writes one
+JSON record a line to standard output.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from domain.errors import Problem
+from domain.model import Value
+
+
+class AssemblyPlan(Value):
+    """A packed root file system to be made into `output`.
+
+    `layer` is a tar, plain or in zstd; `digest` is the layer's and names everything inside the image.
+    `epoch` (seconds) is the time of everything in the image. `work` is an empty folder on the output's
+    file system.
+    """
+
+    layer: Path
+    digest: str
+    epoch: int
+    title: str
+    work: Path
+    output: Path
+
+
+class DiskPlan(AssemblyPlan):
+    """A disk image. `scratch_bytes` bounds the memory that the unpacked tree may take."""
+
+    scratch_bytes: int
+
+
+class LivePlan(AssemblyPlan):
+    """A live medium with this volume identifier."""
+
+    label: str
+
+
+class StageLine(Value):
+    """A line for the log. It may quote a name from inside the image: untrusted."""
+
+    kind: Literal["line"] = "line"
+    text: str
+
+
+class StageProgress(Value):
+    """How far the stage is, 0 to 100."""
+
+    kind: Literal["progress"] = "progress"
+    percent: float
+    text: str
+
+
+class StageProblem(Value):
+    """Why the stage ends without a result. `wrong` says what is wrong: the image or the factory."""
+
+    kind: Literal["problem"] = "problem"
+    wrong: Literal["image", "factory"]
+    problems: tuple[Problem, ...]
+
+
+StageRecord = Annotated[StageLine | StageProgress | StageProblem, Field(discriminator="kind")]
+STAGE_RECORD: TypeAdapter[StageRecord] = TypeAdapter(StageRecord)

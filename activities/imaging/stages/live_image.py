@@ -1,0 +1,122 @@
+"""A packed root file system becomes a live medium that starts under BIOS and UEFI, from a disc or a USB stick.
+
+The medium has its kernel and initramfs at /live/vmlinuz and /live/initrd, and the root file system at
+/live/filesystem.squashfs, where live-boot(7) looks for it. Run as a stage (see `assembly_stage`) with a
+`LivePlan`.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from activities.imaging import boot_loader
+from activities.imaging.assembly_plans import LivePlan
+from activities.imaging.disk_layout import ESP_TYPE
+from activities.imaging.identifiers import fat_serial, image_uuid
+from activities.imaging.stages.assembly_stage import Stage, main, packed_with_zstd
+from domain.errors import Verdict
+
+_GRUB = Path("/usr/lib/grub")
+_EFI_KIB = 4096
+_BOOT_FILE = re.compile(r"(?:\./)?boot/([^/]+)")
+_LIVE_BOOT = re.compile(r"(?:\./)?(?:usr/)?lib/live/boot/.+")
+
+
+async def make(plan: LivePlan, stage: Stage) -> None:
+    """Make `plan.output`."""
+    tree = plan.work / "tree"
+    for folder in ("live", "boot/grub", ".disk/id"):
+        (tree / folder).mkdir(parents=True)
+    marker = f".disk/id/{image_uuid(plan.digest, 'live medium')}"
+    (tree / marker).touch()
+    (tree / "boot/grub/grub.cfg").write_text(boot_loader.live_menu(plan.title))
+    stage.progress(0, "compressing the live file system")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_kernel(plan, tree / "live", stage))
+        group.create_task(_squash(plan, tree / "live/filesystem.squashfs", stage))
+        group.create_task(_boot_images(plan, tree, f"/{marker}", stage))
+    stage.progress(80, "writing the live medium")
+    stage.date(*tree.rglob("*"), tree)
+    await _write(plan, tree, stage)
+
+
+async def _kernel(plan: LivePlan, live: Path, stage: Stage) -> None:
+    """Copy the newest kernel out of the layer, and see that its initramfs can start a live medium."""
+    names = (await stage.ask("tar", "--list", "--file", plan.layer)).splitlines()
+    if not any(_LIVE_BOOT.fullmatch(name) for name in names):
+        raise Verdict.because(
+            "image.no_live_boot",
+            "the image has no live-boot, so it cannot start from an ISO",
+            path="packages",
+            next="Leave the factory's default packages in the recipe: live-boot is one of them.",
+        )
+    in_boot = {m[1]: name for name in names if (m := _BOOT_FILE.fullmatch(name))}
+    kernel = boot_loader.newest_kernel(in_boot)
+    for name, target in ((kernel.image, "vmlinuz"), (kernel.initrd, "initrd")):
+        with (live / target).open("wb") as file:
+            # To standard output, because a link or a strange mode in the layer must not become one here.
+            await stage.run("tar", "--extract", "--to-stdout", "--occurrence", "--file", plan.layer, in_boot[name], stdout=file)
+        if (live / target).stat().st_size == 0:
+            raise Verdict.because("image.no_kernel", f"/boot/{name} is not a plain file in the image", path="packages")
+
+
+async def _squash(plan: LivePlan, output: Path, stage: Stage) -> None:
+    argv = ("mksquashfs", "-", output, "-tar", "-no-progress", "-quiet", "-exports")
+    options = ("-comp", "zstd", "-Xcompression-level", "9", "-b", "1M")
+    if not packed_with_zstd(plan.layer):
+        with plan.layer.open("rb") as layer:
+            await stage.run(*argv, *options, stdin=layer)
+        return
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb") as sink:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stage.run(*argv, *options, stdin=source))
+            group.create_task(_decompress(plan.layer, sink, stage))
+
+
+async def _decompress(layer: Path, sink: IO[bytes], stage: Stage) -> None:
+    try:
+        await stage.run("zstd", "--decompress", "--stdout", "--quiet", layer, stdout=sink)
+    finally:
+        sink.close()  # the reader waits for the last writer
+
+
+async def _boot_images(plan: LivePlan, tree: Path, marker: str, stage: Stage) -> None:
+    start = plan.work / "start.cfg"
+    start.write_text(boot_loader.live_start(marker))
+    efi = plan.work / "BOOTX64.EFI"
+    eltorito = tree / "boot/grub/eltorito.img"
+    for target, output in (("i386-pc-eltorito", eltorito), ("x86_64-efi", efi)):
+        await stage.grub_image(target, start, output, boot_loader.LIVE_MODULES[target])
+    volume = plan.work / "efi.img"
+    serial = fat_serial(plan.digest, "live esp")
+    await stage.run(
+        *("mkfs.vfat", "--invariant", "-F", "12", "-n", "ESP", "-i", serial, "-C", volume, str(_EFI_KIB))
+    )
+    await stage.run("mmd", "-i", volume, "::/EFI", "::/EFI/BOOT")
+    await stage.run("mcopy", "-m", "-i", volume, efi, "::/EFI/BOOT/BOOTX64.EFI")
+    stage.date(volume)
+
+
+async def _write(plan: LivePlan, tree: Path, stage: Stage) -> None:
+    """Write the ISO 9660 medium with its boot sectors; see xorrisofs(1) for each option."""
+    now = datetime.fromtimestamp(plan.epoch, UTC)
+    stamp = now.strftime("%Y%m%d%H%M%S00")
+    await stage.run(
+        *("xorriso", "-as", "mkisofs", "-quiet", "-iso-level", "3", "-r", "-J", "-joliet-long", "-V", plan.label),
+        *(f"--modification-date={stamp}", "--set_all_file_dates", stamp),
+        *("--grub2-mbr", _GRUB / "i386-pc/boot_hybrid.img", "--protective-msdos-label", "-partition_offset", "16"),
+        *("-c", "boot/boot.cat", "-b", "boot/grub/eltorito.img", "-no-emul-boot", "-boot-load-size", "4"),
+        *("-boot-info-table", "--grub2-boot-info"),
+        *("-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot"),
+        *("-append_partition", "2", ESP_TYPE, plan.work / "efi.img", "-appended_part_as_gpt"),
+        *("--gpt_disk_guid", image_uuid(plan.digest, "live disk").hex, "-o", plan.output, tree),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(LivePlan, make))
