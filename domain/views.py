@@ -48,9 +48,13 @@ class RecipeDetail(Value):
 
 
 class ValidationView(Value):
-    """The judgement on a recipe: every problem at once, or the canonical document."""
+    """The judgement on a recipe: every problem at once, or the canonical document.
+
+    `cut` says what was left out to keep the answer small.
+    """
 
     valid: bool
+    cut: str | None = None
     problems: tuple[Problem, ...] = ()
     recipe: dict[str, Any] | None = None
     recipe_digest: str | None = None
@@ -141,7 +145,10 @@ class LogLine(Value):
 
 
 class LogView(Value):
-    """A part of a build's log. Ask again with `next_cursor`; `end` says that no more will come."""
+    """A part of a build's log. Ask again with `next_cursor`; `end` says that no more will come.
+
+    `truncated`: more lines are there already, or some were left out or clipped to keep the answer small.
+    """
 
     build_id: str
     lines: tuple[LogLine, ...]
@@ -159,7 +166,7 @@ class DownloadLink(Value):
     bytes: int
     sha256: str
     verification: str
-    method: str | None
+    method: str | None = None
     url: str
     expires_at: datetime
 

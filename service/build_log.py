@@ -33,7 +33,7 @@ class LogQuery(Value):
 async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: LogQuery) -> LogView:
     """Return a part of the log: behind `cursor`, or the last `tail` lines, or from the beginning.
 
-    `truncated` says that lines were clipped, or that fewer lines than `tail` fit into the answer.
+    `truncated` says that more lines are there already, that fewer than `tail` fit, or that some were clipped.
     With `wait_s` an empty answer comes only after that many seconds, or at once if the build rests.
 
     Raises:
@@ -61,11 +61,15 @@ async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: 
         wait_s=0.0 if rests else query.wait_s,
         steps=None if query.step is None else (query.step,),
     )
-    lines = tuple(_line(record) for record in page.records if record.kind == "line")
+    more = bool(page.records) and bool((await factory.logs.read(build_id, page.cursor, limit_records=1)).records)
     clipped = any(len(record.text) > LINE_CHARACTERS for record in page.records)
-    # A page may end before the log does: only an empty one says that there is nothing more.
-    ended = rests and not page.records
-    return LogView(build_id=build_id, lines=lines, next_cursor=page.cursor, end=ended, truncated=clipped)
+    return LogView(
+        build_id=build_id,
+        lines=tuple(_line(record) for record in page.records if record.kind == "line"),
+        next_cursor=page.cursor,
+        end=rests and not more,
+        truncated=more or clipped,
+    )
 
 
 def _tail_view(build_id: str, page: LogPage, *, rests: bool) -> LogView:

@@ -13,7 +13,7 @@ Detail = Literal["concise", "full"]
 
 VIEW_BYTES = 14_000  # of JSON: with the readable text beside it a reply stays below some 6,000 tokens
 _TEXT = 300
-_MESSAGE = 800
+_MESSAGE = 500
 _MOST_PROBLEMS = 12
 _MOST_FAILED_RESULTS = 12
 
@@ -90,13 +90,15 @@ def _name(state: BuildState) -> str:
 def _failure(failure: Failure | None) -> Failure | None:
     if failure is None:
         return None
-    problems = tuple(_clipped(problem) for problem in failure.problems[:_MOST_PROBLEMS])
+    problems = tuple(clipped(problem) for problem in failure.problems[:_MOST_PROBLEMS])
     return failure.model_copy(update={"problems": problems})
 
 
-def _clipped(problem: Problem) -> Problem:
-    value = clean(problem.value, _TEXT) if problem.value else problem.value
-    return problem.model_copy(update={"message": clean(problem.message, _MESSAGE), "value": value})
+def clipped(problem: Problem) -> Problem:
+    """Clean and clip what a problem quotes."""
+    quoted = {"path": problem.path, "value": problem.value}
+    shown = {name: clean(text, _TEXT) for name, text in quoted.items() if text}
+    return problem.model_copy(update={"message": clean(problem.message, _MESSAGE), **shown})
 
 
 def _report(report: VerificationReport, detail: Detail) -> ReportView:

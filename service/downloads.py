@@ -9,8 +9,9 @@ from domain.caller import Caller
 from domain.errors import Verdict
 from domain.model import Value
 from domain.views import DownloadLink, DownloadLinks
+from infra.signed_links import Link
 from service.factory import Factory
-from service.lookup import not_found, visible_build
+from service.lookup import visible_build
 from service.permissions import require
 
 LINK_LIFETIME = timedelta(hours=1)
@@ -41,8 +42,6 @@ async def get_download_links(
         return DownloadLinks(
             build_id=build_id, status="pending", links=(), note="The build is starting and has no files yet."
         )
-    if state.build_id != build_id or state.org_id != caller.org_id:
-        raise not_found(build_id)
     chosen = [artifact for artifact in state.artifacts if kind is None or artifact.kind == kind]
     return DownloadLinks(
         build_id=build_id,
@@ -59,13 +58,18 @@ async def open_download(factory: Factory, token: str, name: str) -> Download:
         Verdict: `link.invalid`, `link.expired`, or `object.not_found` if the file was removed.
 
     """
-    key = factory.links.verify(token, name=name, now=factory.now())
+    link = factory.links.verify(token, now=factory.now())
+    if link.name != name:
+        raise Verdict.because(
+            "link.invalid", "This link is for a file of another name.", next="Copy the whole link, unchanged."
+        )
+    key = _PREFIX + link.digest
     found = await factory.objects.stat(key)
     if found is None:
         raise Verdict.because(
             "object.not_found", "This file is no longer kept.", next="Ask for the build's links again."
         )
-    return Download(key=key, name=name, bytes=found.bytes, sha256=key.removeprefix(_PREFIX))
+    return Download(key=key, name=name, bytes=found.bytes, sha256=link.digest)
 
 
 def read_download(factory: Factory, download: Download, *, offset: int, length: int) -> AsyncIterator[bytes]:
@@ -75,7 +79,9 @@ def read_download(factory: Factory, download: Download, *, offset: int, length: 
 
 def _link(factory: Factory, artifact: Artifact) -> DownloadLink:
     expires_at = factory.now() + LINK_LIFETIME
-    token = factory.links.sign(key=_PREFIX + artifact.blob.digest, name=artifact.name, expires_at=expires_at)
+    token = factory.links.sign(
+        Link(digest=artifact.blob.digest, name=artifact.name, expires_at=int(expires_at.timestamp()))
+    )
     return DownloadLink(
         kind=artifact.kind,
         name=artifact.name,

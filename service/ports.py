@@ -10,6 +10,7 @@ from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
 from domain.model import Value
 from infra.ports import LogPage, LogRecord, ObjectInfo
+from infra.signed_links import Link
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 
@@ -119,17 +120,14 @@ class Objects(Protocol):
 
 
 class Links(Protocol):
-    """Signs download links and tells which object one is for."""
+    """Signs download links and reads them back."""
 
-    def sign(self, *, key: str, name: str, expires_at: datetime) -> str:
-        """Return a URL-safe token for one object under one file name."""
+    def sign(self, link: Link) -> str:
+        """Return the link's URL-safe token."""
         ...
 
-    def verify(self, token: str, *, name: str, now: datetime) -> str:
-        """Return the object's key.
-
-        Raises `Verdict`: `link.expired`, or `link.invalid` for any other token.
-        """
+    def verify(self, token: str, *, now: datetime) -> Link:
+        """Return what the token opens. Raises `Verdict`: `link.invalid` or `link.expired`."""
         ...
 
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.caller import Caller
-from domain.canonical import digest
+from domain.canonical import canonical_json, digest
 from domain.errors import Verdict
 from domain.recipe.defaults import default_packages
 from domain.recipe.schema import Recipe
 from domain.views import RecipeDetail, RecipeList, RecipeSummary, ValidationView
+from service.build_view import clipped
 from service.factory import Factory
 from service.permissions import require
 from service.recipe_catalog import Template
@@ -17,6 +18,8 @@ from service.recipe_text import read_recipe
 from workflows.commands import ValidateInput
 
 RecipeDocument = Mapping[str, Any] | str
+_MOST_PROBLEMS = 20
+_RECIPE_BYTES = 6_000
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -54,16 +57,32 @@ async def validate_recipe(factory: Factory, caller: Caller, document: RecipeDocu
     try:
         recipe = understood(factory, document)
     except Verdict as verdict:
-        return ValidationView(valid=False, problems=verdict.problems)
+        return _judged(ValidationView(valid=False, problems=verdict.problems))
     canonical = canonical_recipe(recipe)
     result = await factory.workflows.validate_recipe(ValidateInput(recipe=canonical))
-    return ValidationView(
-        valid=not result.problems,
-        problems=result.problems,
-        recipe=canonical,
-        recipe_digest=digest(canonical),
-        default_packages=default_packages(recipe),
+    return _judged(
+        ValidationView(
+            valid=not result.problems,
+            problems=result.problems,
+            recipe=canonical,
+            recipe_digest=digest(canonical),
+            default_packages=default_packages(recipe),
+        )
     )
+
+
+def _judged(view: ValidationView) -> ValidationView:
+    """Keep the answer small: the first problems, clipped, and the canonical document if it is not huge."""
+    cut: list[str] = []
+    if len(view.problems) > _MOST_PROBLEMS:
+        cut.append(f"{len(view.problems) - _MOST_PROBLEMS} more problems")
+    recipe = view.recipe
+    if recipe is not None and len(canonical_json(recipe)) > _RECIPE_BYTES:
+        recipe = None
+        cut.append("the canonical recipe, which is what you sent with its defaults filled in")
+    problems = tuple(clipped(problem) for problem in view.problems[:_MOST_PROBLEMS])
+    words = f"Not shown: {'; '.join(cut)}." if cut else None
+    return view.model_copy(update={"problems": problems, "recipe": recipe, "cut": words})
 
 
 def understood(factory: Factory, document: RecipeDocument) -> Recipe:
