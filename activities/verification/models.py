@@ -8,7 +8,10 @@ from domain.verification import BootReport, VerificationReport
 
 
 class VerifyInput(Value):
-    """Booted machines of the job, to be checked against the recipe."""
+    """Booted machines of the job, to be checked.
+
+    The qcow2 gets the default tests and every assertion of the recipe, the ISO boot and login.
+    """
 
     job: Job
     recipe: dict[str, Any]

@@ -16,10 +16,11 @@ StepStatus = Literal["running", "completed", "failed", "cancelled"]
 
 
 class StepState(Value):
-    """One step as last seen. `seconds` is set once it has ended."""
+    """One step as last seen. `seconds` is set once it has ended; `generation` is the try that ran it."""
 
     step: StepName
     status: StepStatus
+    generation: int = 0
     started_at: datetime
     seconds: float | None = None
     cached: bool = False
@@ -107,7 +108,7 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
 
 
 def _step_started(state: BuildState, event: e.StepStarted) -> BuildState:
-    started = StepState(step=event.step, status="running", started_at=event.at)
+    started = StepState(step=event.step, status="running", generation=event.generation, started_at=event.at)
     others = tuple(s for s in state.steps if s.step != event.step)
     status = "testing" if event.step in TESTING_STEPS else "building"
     update: dict[str, object] = {"steps": (*others, started), "status": status, "failure": None}
@@ -159,7 +160,9 @@ def _failed(state: BuildState, event: e.BuildFailed) -> BuildState:
 
 
 def _retried(state: BuildState, event: e.BuildRetried) -> BuildState:
-    steps = tuple(s for s in state.steps if s.status == "completed")
+    # Machines do not outlive a failure, so checking them again begins with booting them again.
+    again = {event.from_step, "boot"} if event.from_step == "verify" else {event.from_step}
+    steps = tuple(s for s in state.steps if s.status == "completed" and s.step not in again)
     return state.model_copy(
         update={
             "status": "pending",
