@@ -79,7 +79,7 @@ async def list_builds(session: Tools, output: Output, *, limit: int, status: str
 async def show_build(session: Tools, output: Output, given: str) -> int:
     """Show one build as it is now."""
     build_id = await resolve_build(session, given)
-    answer = await session.call("get_build_status", {"build_id": build_id})
+    answer = await session.call("get_build_status", {"build_id": build_id, "detail": "full"})
     if output.as_json:
         output.json(answer)
     else:

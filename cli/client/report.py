@@ -29,10 +29,13 @@ def render_report(view: Mapping[str, Any], console: Console) -> None:
     if build.steps:
         console.print()
         console.print(_steps(build))
-    if build.cut:
-        console.print(plain(build.cut, "dim"), soft_wrap=True)
-    if build.next and build.failure is None:
-        console.print(plain(f"Next: {build.next}"), soft_wrap=True)
+    hidden = sum(r.failed - sum(not a.passed for a in r.results) for r in build.reports)
+    if hidden > 0:
+        console.print(
+            Text(f"\n{hidden} more failed: openfactory download {build.build_id} --kind report"), soft_wrap=True
+        )
+    if build.status == "completed":
+        console.print(Text(f"\nDownload: openfactory download {build.build_id}"), soft_wrap=True)
 
 
 def _heading(build: BuildView, console: Console) -> None:

@@ -5,6 +5,7 @@ from rich.text import Text
 from domain.errors import Problem
 from domain.text import clean_untrusted
 
+_LONGEST = 4000  # characters of one text
 _KIB = 1024
 _MINUTE = 60
 _HOUR = 3600
@@ -23,8 +24,8 @@ STATUS_STYLE: dict[str, str] = {
 
 
 def plain(text: str | None, style: str = "") -> Text:
-    """Make `text` safe to print: without control characters, and never read as markup."""
-    return Text(clean_untrusted(text or ""), style=style)
+    """Make `text` safe to print: without control characters, of bounded length, and never read as markup."""
+    return Text(clean_untrusted(text or "", _LONGEST), style=style)
 
 
 def size(count: float) -> str:
