@@ -3,9 +3,9 @@
 import re
 import unicodedata
 
-# Escape sequences of ECMA-48: OSC, DCS, SOS, PM and APC up to their terminator (or the end of the text), CSI, then the short ones.
+# ECMA-48: OSC, DCS, SOS, PM and APC up to their end or the end of the line, CSI sequences, and the short ones.
 _ESCAPES = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)"
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|\x1b[ -/]*[0-~]?"
 )
@@ -13,24 +13,29 @@ _KEPT = {"\n", "\t"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format (bidi, zero-width, tags), surrogate, unassigned
 _FILLERS = {"\u034f", "\u115f", "\u1160", "\u3164", "\uffa0"}  # letters and marks that are drawn as nothing
 _MARK = "…"
+_LOOKAHEAD = 16
 
 
-def clean_untrusted(text: str, limit: int) -> str:
+def clean_untrusted(text: str, limit: int | None = None) -> str:
     """Strip what could steer a terminal, hide text or change its direction, and cap the length.
 
     Removed are ANSI and OSC sequences, control characters but newline and tab, bidirectional and
-    zero-width characters, and variation selectors. A carriage return becomes a newline. At most
-    `limit` characters come back, the last one `…` if something was cut.
+    zero-width characters, and variation selectors. A carriage return becomes a newline. With a
+    `limit` at most so many characters come back, the last one `…` if something was cut.
     """
+    if limit is None:
+        return _clean(text)
     if limit < 1:
         return ""
-    # Escapes must go before the cut, and hostile input may be long: look at no more than could matter.
-    head = text[: limit * 16]
-    plain = _ESCAPES.sub("", head).replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(c for c in plain if c in _KEPT or not _is_hidden(c))
-    if len(kept) > limit or len(head) < len(text):
-        return kept[: limit - 1] + _MARK
-    return kept
+    # Hostile input may be long: look at no more of it than could matter.
+    head = text[: limit * _LOOKAHEAD]
+    kept = _clean(head)
+    return kept if len(kept) <= limit and len(head) == len(text) else kept[: limit - 1] + _MARK
+
+
+def _clean(text: str) -> str:
+    plain = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(c for c in plain if c in _KEPT or not _is_hidden(c))
 
 
 def _is_hidden(character: str) -> bool:

@@ -7,7 +7,7 @@ decimal numbers and `null` are more than text.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -24,27 +24,30 @@ class _Loader(yaml.CSafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - the library's own form
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401, FBT001, FBT002 - the library's signature
-        """Build a mapping, refusing keys that are not text or come twice."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise _unreadable("a key must be plain text", key.start_mark)
-            if key.value in seen:
-                message = f"the key `{key.value[:64]}` comes twice in one mapping"
-                raise _unreadable(message, key.start_mark, code="recipe.duplicate_key")
-            seen.add(key.value)
-        return {str(key.value): self.construct_object(value, deep=True) for key, value in node.value}
 
-    def construct_yaml_map(self, node: Any) -> Any:  # noqa: ANN401 - the library's signature
-        """Build a mapping at once: nothing here can refer to itself."""
-        return self.construct_mapping(node, deep=True)
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    """Build a mapping, refusing keys that are not text or come twice."""
+    out: dict[str, Any] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _unreadable("a key must be plain text", key.start_mark)
+        name = str(key.value)
+        if name in out:
+            message = f"the key `{name[:64]}` comes twice in one mapping"
+            raise _unreadable(message, key.start_mark, code="recipe.duplicate_key")
+        out[name] = loader.construct_object(value, deep=True)  # pyright: ignore[reportUnknownMemberType] - untyped there
+    return out
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_yaml_map)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]{0,17})$"), "-0123456789")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+def _only(tag: str, pattern: str, first: Sequence[str]) -> None:
+    """Let plain text of this pattern, beginning with one of `first`, be more than text."""
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))  # pyright: ignore[reportUnknownMemberType] - untyped there
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_only("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")
+_only("int", r"^-?(?:0|[1-9][0-9]{0,17})$", "-0123456789")
+_only("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""])
 
 
 def read_recipe(document: str | bytes | Mapping[str, Any]) -> Recipe:

@@ -213,5 +213,5 @@ def _out_of_order(message: str) -> Verdict:
     return Verdict(*Verdict.because("build.out_of_order", message, next="get_build_status").problems)
 
 
-def _one(kind: type[_Event], state: BuildState, now: datetime, **facts: Any) -> tuple[_Event]:  # noqa: ANN401 - the event's fields, which the model checks
-    return (kind(build_id=state.build_id, org_id=state.org_id, at=now, **facts),)
+def _one(event: type[_Event], state: BuildState, now: datetime, /, **facts: Any) -> tuple[_Event]:  # noqa: ANN401 - the event's own fields, which its model checks
+    return (event(build_id=state.build_id, org_id=state.org_id, at=now, **facts),)

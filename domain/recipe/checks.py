@@ -32,9 +32,7 @@ def unit_name(service: str) -> str:
 def check_recipe(recipe: Recipe) -> tuple[Problem, ...]:
     """Name everything that contradicts itself or cannot work; nothing for a recipe that can be tried."""
     return tuple(
-        problem
-        for check in (_repetitions, _users, _keys, _services, _way_in, _claims)
-        for problem in check(recipe)
+        problem for check in (_repetitions, _users, _keys, _services, _way_in, _claims) for problem in check(recipe)
     )
 
 

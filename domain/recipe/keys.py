@@ -6,7 +6,7 @@ Clients write `baseImage` and `base_image`, `sshKeys` and `ssh_keys`; there is o
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import cast
 
 from pydantic import BaseModel
 
@@ -15,8 +15,8 @@ from domain.recipe import assertions as a
 from domain.recipe.later import LATER_FIELDS, LATER_SERVICE_CONFIG
 from domain.recipe.schema import Recipe, RecipeTest, SshConfig, SshService, StartupScript, UnitService, User
 
-Document = dict[str, Any]
-_Shape = Callable[[Any, str, list[Problem]], Any]
+Document = dict[str, object]
+_Shape = Callable[[object, str, list[Problem]], object]
 
 _PARAMS: dict[str, type[BaseModel]] = {
     "user_exists": a.UserExists,
@@ -31,7 +31,7 @@ MAX_PROBLEMS = 100  # more would help nobody, and looking for similar words cost
 ASSERTION_TYPES: tuple[str, ...] = tuple(_PARAMS)
 
 
-def normalise(document: Mapping[Any, Any], problems: list[Problem]) -> Document:
+def normalise(document: Mapping[object, object], problems: list[Problem]) -> object:
     """Return the document with canonical keys only; what could not be placed is added to `problems`."""
     fields: dict[str, _Shape] = {
         "services": _each(_service),
@@ -52,19 +52,29 @@ def close(word: str, known: Iterable[str]) -> tuple[str, ...]:
     return tuple(get_close_matches(word, list(known), n=3, cutoff=0.6))
 
 
+def as_mapping(value: object) -> Mapping[object, object]:
+    """See `value` as a mapping; one that is none is as good as an empty one."""
+    return cast("Mapping[object, object]", value) if isinstance(value, Mapping) else {}
+
+
 def _mapping(
-    model: type[BaseModel], value: Any, path: str, problems: list[Problem], fields: Mapping[str, _Shape] | None = None
-) -> Any:  # noqa: ANN401 - a value of the wrong kind is passed on as it is, for the schema to judge
+    model: type[BaseModel],
+    value: object,
+    path: str,
+    problems: list[Problem],
+    fields: Mapping[str, _Shape] | None = None,
+) -> object:
+    """Spell the keys of one mapping. What is none is passed on as it is, for the schema to judge."""
     if not isinstance(value, Mapping):
         return value
     known = {_snake(name): name for name in model.model_fields}
     out: Document = {}
-    for key, item in value.items():  # pyright: ignore[reportUnknownVariableType] - hostile input
-        name = known.get(_snake(str(key))) if isinstance(key, str) else None
+    for key, item in as_mapping(cast("object", value)).items():
+        name = known.get(_snake(key)) if isinstance(key, str) else None
         if len(problems) >= MAX_PROBLEMS:
             break
         if name is None:
-            problems.append(_unknown(model, str(key), path, value))
+            problems.append(_unknown(model, str(key), path, as_mapping(cast("object", value))))
         elif name in out:
             problems.append(_twice(name, path))
         else:
@@ -74,10 +84,11 @@ def _mapping(
 
 
 def _each(shape: _Shape) -> _Shape:
-    def apply(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
-        if not isinstance(value, list | tuple):
+    def apply(value: object, path: str, problems: list[Problem]) -> object:
+        if not isinstance(value, list):
             return value
-        return [shape(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - hostile input
+        items = cast("list[object]", value)
+        return [shape(item, f"{path}[{i}]", problems) for i, item in enumerate(items)]
 
     return apply
 
@@ -86,19 +97,18 @@ def _plain(model: type[BaseModel]) -> _Shape:
     return lambda value, path, problems: _mapping(model, value, path, problems)
 
 
-def _service(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
-    is_ssh = isinstance(value, Mapping) and value.get("name") == "ssh"  # pyright: ignore[reportUnknownMemberType] - hostile input
-    if is_ssh:
+def _service(value: object, path: str, problems: list[Problem]) -> object:
+    if as_mapping(value).get("name") == "ssh":
         return _mapping(SshService, value, path, problems, {"config": _plain(SshConfig)})
     return _mapping(UnitService, value, path, problems)
 
 
-def _test(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
+def _test(value: object, path: str, problems: list[Problem]) -> object:
     return _mapping(RecipeTest, value, path, problems, {"assertions": _each(_assertion)})
 
 
-def _assertion(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401 - as in _mapping
-    kind = value.get("type") if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - hostile input
+def _assertion(value: object, path: str, problems: list[Problem]) -> object:
+    kind = as_mapping(value).get("type")
     params = _PARAMS.get(kind) if isinstance(kind, str) else None
     fields = {"params": _plain(params)} if params else {}
     return _mapping(a.UserExistsAssertion, value, path, problems, fields)
@@ -108,7 +118,7 @@ def _snake(key: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
 
 
-def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[Any, Any]) -> Problem:
+def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[object, object]) -> Problem:
     where, name = join(path, key[:64]), _snake(key)
     if model is Recipe and name in LATER_FIELDS:
         return _later(where, LATER_FIELDS[name])

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from domain.errors import Problem, Verdict
 from domain.recipe.checks import check_recipe
-from domain.recipe.keys import MAX_PROBLEMS, normalise
+from domain.recipe.keys import MAX_PROBLEMS, as_mapping, normalise
 from domain.recipe.problems import explain, short
 from domain.recipe.schema import MAX_BYTES, Recipe
 
@@ -28,7 +28,7 @@ def parse_recipe(document: object) -> Recipe:
         message = f"a recipe is a mapping of keys to values, but this is: {short(document)}"
         raise Verdict.because("recipe.not_a_document", message, next="Begin with `name` and `baseImage`.")
     problems: list[Problem] = []
-    text = _encoded(normalise(document, problems))  # pyright: ignore[reportUnknownArgumentType] - hostile input
+    text = _encoded(normalise(as_mapping(cast("object", document)), problems))
     try:
         # Strict validation takes JSON arrays for tuples only when it reads JSON itself.
         recipe = Recipe.model_validate_json(text, strict=True)
@@ -41,7 +41,7 @@ def parse_recipe(document: object) -> Recipe:
     return recipe
 
 
-def _encoded(document: dict[str, Any]) -> bytes:
+def _encoded(document: object) -> bytes:
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic_core import ErrorDetails
 
 from domain.errors import Problem
-from domain.recipe.keys import ASSERTION_TYPES, close, join
+from domain.recipe.keys import ASSERTION_TYPES, as_mapping, close, join
 from domain.recipe.later import LATER_ASSERTIONS, LATER_BASES
 from domain.recipe.schema import BaseImage
 
@@ -26,6 +26,15 @@ _TYPES: dict[str, str] = {
     "model_attributes_type": "a mapping of keys to values",
     "dict_type": "a mapping of keys to values",
 }
+
+_NAMES: tuple[tuple[type[object], str], ...] = (
+    (str, "text"),
+    (bool, "true or false"),  # before int, of which it is a kind
+    (int, "a number"),
+    (float, "a number"),
+    (list, "a list"),
+    (dict, "a mapping"),
+)
 
 _FORMS: dict[str, str] = {
     "name": "lower-case letters, digits and hyphens, starting with a letter or digit",
@@ -125,8 +134,8 @@ def _missing(path: str, trail: Sequence[int | str]) -> Problem:
     return Problem(code="recipe.missing_key", message=message, path=path, next=hint)
 
 
-def _assertion(path: str, given: Any) -> Problem:  # noqa: ANN401 - hostile input
-    kind = given.get("type") if isinstance(given, dict) else given  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - hostile input
+def _assertion(path: str, given: object) -> Problem:
+    kind = as_mapping(given).get("type")
     known = ", ".join(ASSERTION_TYPES)
     if kind is None:
         message = f"`{path}` needs a `type`, one of: {known}"
@@ -173,8 +182,10 @@ def _wrong_type(path: str, trail: Sequence[int | str], kind: str, given: object)
 def _named(given: object) -> str:
     if given is None:
         return "empty"
-    names = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
-    return names.get(type(given), "that")
+    for kind, name in _NAMES:
+        if isinstance(given, kind):
+            return name
+    return "that"
 
 
 def _bad_value(path: str, trail: Sequence[int | str], error: ErrorDetails) -> Problem:

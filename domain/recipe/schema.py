@@ -94,13 +94,13 @@ class Recipe(Value):
     """What an image should be. Equal recipes have equal canonical JSON and so equal digests."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    baseImage: BaseImage  # noqa: N815 - the published name
+    baseImage: BaseImage
     packages: Annotated[tuple[PackageName, ...], Field(max_length=2000)] = ()
     services: Annotated[tuple[Service, ...], Field(max_length=200)] = ()
     users: Annotated[tuple[User, ...], Field(max_length=200)] = ()
-    startupScripts: Annotated[tuple[StartupScript, ...], Field(max_length=50)] = ()  # noqa: N815 - the published name
+    startupScripts: Annotated[tuple[StartupScript, ...], Field(max_length=50)] = ()
     tests: Annotated[tuple[RecipeTest, ...], Field(max_length=200)] = ()
-    guestAgent: bool = True  # noqa: N815 - in the style of its neighbours
+    guestAgent: bool = True
 
     @property
     def suite(self) -> str:
