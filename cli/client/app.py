@@ -52,7 +52,7 @@ def build(
 
 def builds_(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many, newest first.")] = 20,
     status: Annotated[
         str | None, typer.Option(help="Only pending, building, testing, completed, failed or cancelled ones.")
     ] = None,
@@ -72,7 +72,7 @@ def logs_(
     build_id: BuildId,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the build rests.")] = False,
-    tail: Annotated[int | None, typer.Option(min=1, max=1000, help="Begin with the last lines only.")] = None,
+    tail: Annotated[int | None, typer.Option(min=1, max=150, help="Begin with the last lines only.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a build's log."""

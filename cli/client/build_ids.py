@@ -10,11 +10,11 @@ from domain.views import BuildPage
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PREFIX: Final = re.compile(r"[0-9a-f][0-9a-f-]{2,35}")
-_RECENT: Final = 100
+_RECENT: Final = 50  # the most that one page holds
 
 
 async def resolve_build(session: Tools, given: str) -> str:
-    """Return the build's full id. A prefix is looked up among the 100 newest builds.
+    """Return the build's full id. A prefix is looked up among the 50 newest builds.
 
     Raises:
         UsageFailure: neither an id nor a prefix of at least three digits, or a prefix of several builds.

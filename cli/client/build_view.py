@@ -77,10 +77,12 @@ class _Follower:
         self, wait_s: int, show: Callable[[BuildView], None], note: Callable[[str | None], None]
     ) -> dict[str, Any]:
         away_since: float | None = None
+        seen = self._after_version
         while True:
             asked = time.monotonic()
+            question = {"build_id": self._build_id, "wait_s": wait_s, "since_version": seen}
             try:
-                answer = await self._session.call("get_build_status", {"build_id": self._build_id, "wait_s": wait_s})
+                answer = await self._session.call("get_build_status", question)
             except (Unreachable, ToolFailed) as failure:
                 away_since = asked if away_since is None else away_since
                 if not _passes(failure) or asked - away_since > _PATIENCE:
@@ -91,6 +93,7 @@ class _Follower:
             away_since = None
             note(None)
             view = parse_view(answer)
+            seen = max(seen, view.version)
             if view.version > self._after_version:
                 show(view)
                 if view.status in RESTING:

@@ -41,7 +41,7 @@ async def start_build(
     session: Tools, output: Output, recipe: str, *, request_key: str | None, wait: bool, followed: Followed
 ) -> int:
     """Start a build; with `wait` follow it to its end."""
-    document = await read_recipe(session, recipe)
+    document = read_recipe(recipe)
     key = request_key or str(uuid.uuid4())
     try:
         answer = await session.call("create_build", {"recipe": document, "request_key": key})

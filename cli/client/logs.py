@@ -44,7 +44,7 @@ async def show_log(
         away = 0
         view = LogView.model_validate(answer, extra="ignore")
         _print(view, output)
-        more = view.truncated if not follow else not view.end
+        more = not view.end if follow else view.truncated and tail is None
         if not more:
             return exits.OK
         if not view.lines:

@@ -2,22 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from cli.client.failures import UsageFailure
-from cli.client.session import Tools
 from domain.errors import Problem
 from domain.recipe.schema import MAX_BYTES
 
 _SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-async def read_recipe(session: Tools, given: str) -> str | dict[str, Any]:
-    """Return the recipe: a file's text as it is, `-` for standard input, else the template's document.
+def read_recipe(given: str) -> str:
+    """Return what the tools take as a recipe: a file's text as it is, `-` for standard input, else the name itself.
 
     Raises:
         UsageFailure: no such file, not text, or too large.
-        ToolFailed: no such template.
 
     """
     if given == "-":
@@ -25,9 +22,7 @@ async def read_recipe(session: Tools, given: str) -> str | dict[str, Any]:
     path = Path(given)
     if path.suffix.lower() in _SUFFIXES or "/" in given or path.is_file():
         return _text(_read(path), given)
-    answer = await session.call("get_recipe", {"name": given})
-    recipe: dict[str, Any] = answer["recipe"]
-    return recipe
+    return given
 
 
 def _read(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from domain.views import RecipeDetail, RecipeList, ValidationView, WhoAmI
 
 async def validate_recipe(session: Tools, output: Output, recipe: str) -> int:
     """Judge a recipe: every problem at once, exit 1 if there is any."""
-    document = await read_recipe(session, recipe)
+    document = read_recipe(recipe)
     answer = await session.call("validate_recipe", {"recipe": document})
     view = ValidationView.model_validate(answer, extra="ignore")
     code = exits.OK if view.valid else exits.FAILED

@@ -1,5 +1,7 @@
 """Figures and untrusted texts as a person reads them."""
 
+import re
+
 from rich.text import Text
 
 from domain.errors import Problem
@@ -9,6 +11,20 @@ _LONGEST = 4000  # characters of one text
 _KIB = 1024
 _MINUTE = 60
 _HOUR = 3600
+
+_COMMANDS = {
+    "create_build": "build",
+    "list_builds": "builds",
+    "get_build_status": "build-show",
+    "get_build_log": "logs",
+    "retry_build": "retry",
+    "cancel_build": "cancel",
+    "validate_recipe": "validate",
+    "list_recipes": "recipes",
+    "get_recipe": "recipes",
+    "get_download_links": "download",
+}
+_TOOL = re.compile(rf"\b({'|'.join(_COMMANDS)})\b")
 
 STATUS_STYLE: dict[str, str] = {
     "pending": "dim",
@@ -58,6 +74,11 @@ def step_title(step: str) -> str:
     return step.replace("_", " ")
 
 
+def as_commands(text: str) -> str:
+    """Put this program's commands where the factory, which talks to assistants, names its tools."""
+    return _TOOL.sub(lambda match: f"`openfactory {_COMMANDS[match.group()]}`", text)
+
+
 def problem_text(problem: Problem, mark: str = "✗") -> Text:
     """Say one problem: what, where, the likely meaning, and what to do next."""
     text = Text()
@@ -70,5 +91,5 @@ def problem_text(problem: Problem, mark: str = "✗") -> Text:
     if problem.suggestions:
         text.append("\n    did you mean: ").append_text(plain(", ".join(problem.suggestions), "bold green"))
     if problem.next:
-        text.append("\n    next: ").append_text(plain(problem.next))
+        text.append("\n    next: ").append_text(plain(as_commands(problem.next)))
     return text
