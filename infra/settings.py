@@ -35,6 +35,7 @@ class TemporalSettings(Value):
 class Settings(Value):
     """All that can be configured.
 
+    `allowed_hosts` are further names by which browsers and clients may call the factory.
     What is `None` is embedded: `openfactory up` starts it, and tells its other parts where it is by
     setting the same variable for them. A host worker is never given the database's addresses.
     """
@@ -50,6 +51,7 @@ class Settings(Value):
     s3: S3Settings | None = None
     libvirt_uri: str | None = None
     mcp_url: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     mirror: str | None = None
     security_mirror: str | None = None
@@ -101,6 +103,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         s3=_s3(env),
         libvirt_uri=env.get("OPENFACTORY_LIBVIRT_URI") or None,
         mcp_url=env.get("OPENFACTORY_MCP_URL") or None,
+        allowed_hosts=tuple(env.get("OPENFACTORY_ALLOWED_HOSTS", "").replace(",", " ").split()),
         accelerator=_accelerator(env),
         mirror=env.get("OPENFACTORY_MIRROR") or None,
         security_mirror=env.get("OPENFACTORY_SECURITY_MIRROR") or None,

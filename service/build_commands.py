@@ -1,8 +1,10 @@
 """Going on with a failed build, and ending one."""
 
+from contextlib import suppress
+
 from domain.build.state import BuildState
 from domain.caller import Caller
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from domain.views import BuildView
 from service.build_create import VISIBLE_SECONDS
 from service.build_view import FOLLOW, accepted, build_view
@@ -80,8 +82,10 @@ def _command_id(factory: Factory, tool: str, build_id: str, request_key: str | N
 
 async def _after(factory: Factory, caller: Caller, before: BuildState) -> BuildView:
     """Answer with the build once the command shows, or as it is if that takes longer."""
-    await factory.reads.wait_for(caller.org_id, before.build_id, before.version + 1, VISIBLE_SECONDS)
-    state = await visible_build(factory, caller, before.build_id) or before
+    state = before
+    with suppress(Fault):  # the command was taken; that it cannot be seen now does not change that
+        await factory.reads.wait_for(caller.org_id, before.build_id, before.version + 1, VISIBLE_SECONDS)
+        state = await visible_build(factory, caller, before.build_id) or before
     view = _view(factory, state)
     if state.version > before.version:
         return view

@@ -3,7 +3,7 @@
 from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState
 from domain.caller import Caller
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from domain.views import BuildView
 from service.build_view import accepted, build_view
 from service.factory import Factory
@@ -46,11 +46,19 @@ async def create_build(
     if earlier is not None:
         return earlier
     await factory.workflows.start_build(request)
-    await factory.reads.wait_for(caller.org_id, build_id, 1, VISIBLE_SECONDS)
-    # Two requests with one key may have met here: the workflow that runs tells whose input it was.
-    met = await _earlier(factory, request)
+    return await _started(factory, request)
+
+
+async def _started(factory: Factory, request: BuildRequest) -> BuildView:
+    """Answer for a build that was just started; it stays accepted even if the read side is away now."""
+    try:
+        await factory.reads.wait_for(request.org_id, request.build_id, 1, VISIBLE_SECONDS)
+        # Two requests with one key may have met here: the workflow that runs tells whose input it was.
+        met = await _earlier(factory, request)
+    except Fault:
+        met = None
     if met is None:
-        return accepted(build_id, name=str(recipe["name"]))
+        return accepted(request.build_id, name=str(request.recipe["name"]))
     return met.model_copy(update={"replayed": False})
 
 

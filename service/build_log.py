@@ -6,13 +6,13 @@ from domain.build.steps import StepName
 from domain.caller import Caller
 from domain.errors import Verdict
 from domain.model import Value
+from domain.text import clean_untrusted
 from domain.views import LogLine, LogView
 from infra.ports import LogPage, LogRecord
 from service.factory import Factory
 from service.lookup import visible_build
 from service.permissions import require
 from service.progress import SETTLED
-from service.untrusted import clean
 
 MOST_LINES = 150
 LINE_CHARACTERS = 1_000
@@ -94,6 +94,5 @@ def _tail_view(build_id: str, page: LogPage, *, rests: bool) -> LogView:
 
 
 def _line(record: LogRecord) -> LogLine:
-    return LogLine(
-        at=datetime.fromtimestamp(record.at / 1000, UTC), step=record.step, text=clean(record.text, LINE_CHARACTERS)
-    )
+    text = clean_untrusted(record.text, LINE_CHARACTERS)
+    return LogLine(at=datetime.fromtimestamp(record.at / 1000, UTC), step=record.step, text=text)

@@ -21,7 +21,6 @@ OnProgress = Callable[[Progress], Awaitable[None]]
 LONGEST_WAIT = 25
 MOST_BUILDS = 50
 _SLICE_SECONDS = 2.0  # how often a waiting caller is told about progress
-_HISTORY = 10
 
 
 async def list_builds(
@@ -93,8 +92,9 @@ async def _progress(factory: Factory, state: BuildState) -> Progress:
     if state.status in SETTLED:
         return measure(state, now=factory.now())
     async with factory.reads.org(state.org_id) as builds:
-        page = await builds.page(limit=_HISTORY, status="completed")
-    return measure(state, now=factory.now(), latest=await _latest(factory, state.build_id), history=page.builds)
+        durations = await builds.durations(str(state.recipe.get("name", ""))) or await builds.durations()
+    latest = await _latest(factory, state.build_id)
+    return measure(state, now=factory.now(), latest=latest, durations=durations)
 
 
 async def _latest(factory: Factory, build_id: str) -> LogRecord | None:

@@ -5,9 +5,9 @@ from typing import Literal
 
 from domain.build.state import BuildState, Failure
 from domain.errors import Problem
+from domain.text import clean_untrusted
 from domain.verification import AssertionResult, VerificationReport
 from domain.views import BuildSummary, BuildView, Progress, ReportView
-from service.untrusted import clean
 
 Detail = Literal["concise", "full"]
 
@@ -36,7 +36,7 @@ def summary(state: BuildState) -> BuildSummary:
         created_at=state.requested_at,
         updated_at=state.updated_at,
         seconds=state.seconds,
-        failure=f"{failure.step}: {clean(failure.problems[0].message, 200)}" if failure else None,
+        failure=f"{failure.step}: {clean_untrusted(failure.problems[0].message, 200)}" if failure else None,
     )
 
 
@@ -72,7 +72,7 @@ def build_view(
         retry_of=state.retry_of,
         progress=progress,
         steps=tuple(
-            step.model_copy(update={"summary": clean(step.summary, _TEXT) if step.summary else None})
+            step.model_copy(update={"summary": clean_untrusted(step.summary, _TEXT) if step.summary else None})
             for step in state.steps
         ),
         failure=_failure(state.failure),
@@ -97,8 +97,8 @@ def _failure(failure: Failure | None) -> Failure | None:
 def clipped(problem: Problem) -> Problem:
     """Clean and clip what a problem quotes."""
     quoted = {"path": problem.path, "value": problem.value}
-    shown = {name: clean(text, _TEXT) for name, text in quoted.items() if text}
-    return problem.model_copy(update={"message": clean(problem.message, _MESSAGE), **shown})
+    shown = {name: clean_untrusted(text, _TEXT) for name, text in quoted.items() if text}
+    return problem.model_copy(update={"message": clean_untrusted(problem.message, _MESSAGE), **shown})
 
 
 def _report(report: VerificationReport, detail: Detail) -> ReportView:
@@ -118,7 +118,7 @@ def _report(report: VerificationReport, detail: Detail) -> ReportView:
 
 def _result(result: AssertionResult) -> AssertionResult:
     return result.model_copy(
-        update={name: clean(getattr(result, name), _TEXT) for name in ("expected", "found", "command")}
+        update={name: clean_untrusted(getattr(result, name), _TEXT) for name in ("expected", "found", "command")}
     )
 
 

@@ -8,17 +8,9 @@ from typing import Protocol
 from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
-from domain.model import Value
+from event_store.models.builds import BuildStatePage, StepDuration
 from infra.ports import LogPage, LogRecord, ObjectInfo
-from infra.signed_links import Link
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
-
-
-class StatePage(Value):
-    """Some builds of one organization, newest first, and where the next page begins."""
-
-    builds: tuple[BuildState, ...]
-    next_cursor: str | None = None
 
 
 class OrgReads(Protocol):
@@ -30,8 +22,12 @@ class OrgReads(Protocol):
 
     async def page(
         self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
-    ) -> StatePage:
+    ) -> BuildStatePage:
         """List builds, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
+        ...
+
+    async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
+        """Tell how long the steps of recent completed builds took, of one recipe name or of any."""
         ...
 
 
@@ -42,8 +38,8 @@ class ReadModels(Protocol):
         """Open one organization's view, for a few questions in one transaction."""
         ...
 
-    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> None:  # noqa: ASYNC109 - running out of time is an answer here
-        """Return once the build is at `version` or later, or after `timeout` seconds."""
+    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
+        """Return true once the build is at `version` or later, or false after `timeout` seconds."""
         ...
 
     async def ping(self) -> None:
@@ -120,14 +116,14 @@ class Objects(Protocol):
 
 
 class Links(Protocol):
-    """Signs download links and reads them back."""
+    """Signs download links and tells which object one is for."""
 
-    def sign(self, link: Link) -> str:
-        """Return the link's URL-safe token."""
+    def sign(self, *, key: str, name: str, expires_at: datetime) -> str:
+        """Return a URL-safe token for one object under one file name."""
         ...
 
-    def verify(self, token: str, *, now: datetime) -> Link:
-        """Return what the token opens. Raises `Verdict`: `link.invalid` or `link.expired`."""
+    def verify(self, token: str, *, name: str, now: datetime) -> str:
+        """Return the object's key. Raises `Verdict`: `link.expired`, or `link.invalid` for any other token."""
         ...
 
 

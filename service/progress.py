@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from statistics import median
 from types import MappingProxyType
 
 from domain.build.state import BuildState, StepState
 from domain.build.steps import STEPS, StepName
 from domain.views import Progress
+from event_store.models.builds import StepDuration
 from infra.ports import LogRecord
 
 # Seconds on two cores under emulation, first build. They only weigh steps against each other; an
@@ -28,25 +28,21 @@ _MOST_OF_A_STEP = 0.95  # a step that says nothing is never shown as done by its
 SETTLED = frozenset({"completed", "failed", "cancelled"})
 
 
-def typical_seconds(history: Sequence[BuildState]) -> dict[StepName, float]:
-    """Return the median seconds of each step over completed builds; only steps that were seen."""
-    seen: dict[StepName, list[float]] = {}
-    for build in history:
-        for step in build.steps:
-            if step.status == "completed" and step.seconds is not None:
-                seen.setdefault(step.step, []).append(step.seconds)
-    return {step: median(seconds) for step, seconds in seen.items()}
+def usual_seconds(durations: Sequence[StepDuration]) -> dict[StepName, float]:
+    """Choose for each step what it took most often, from the cache or not; made anew if that is even."""
+    ranked = sorted(durations, key=lambda d: (d.samples, not d.cached))
+    return {duration.step: duration.seconds for duration in ranked}
 
 
 def measure(
-    state: BuildState, *, now: datetime, latest: LogRecord | None = None, history: Sequence[BuildState] = ()
+    state: BuildState, *, now: datetime, latest: LogRecord | None = None, durations: Sequence[StepDuration] = ()
 ) -> Progress:
     """Tell how far the build is.
 
-    `latest` is the newest progress record of its log, `history` are earlier completed builds: with
-    them the expected rest is known, without them it is not.
+    `latest` is the newest progress record of its log, `durations` come from earlier completed builds:
+    with them the expected rest is known, without them it is not.
     """
-    measured = typical_seconds(history)
+    measured = usual_seconds(durations)
     weights = {step: measured.get(step, TYPICAL_SECONDS[step]) for step in STEPS}
     shares = {step.step: _share(step, weights[step.step], latest, now) for step in state.steps}
     total = sum(weights.values()) or 1.0

@@ -1,0 +1,65 @@
+"""Runs the MCP server on the loopback address of OPENFACTORY_MCP_URL: `python -m mcp_server`."""
+
+import asyncio
+import logging
+import sys
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from domain.errors import FactoryError, Verdict
+from mcp_server.app import build_app
+from service.wiring import Settings, configure_logging, load_settings, open_factory
+
+_DRAIN_SECONDS = 3
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; running calls get three seconds to end.
+
+    Raises:
+        Verdict: `settings.invalid` without a usable address.
+
+    """
+    host, port = _address(settings.mcp_url)
+    async with open_factory(settings) as factory:
+        config = uvicorn.Config(
+            build_app(factory),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        await uvicorn.Server(config).serve()
+
+
+def _address(url: str | None) -> tuple[str, int]:
+    parts = urlsplit(url or "")
+    if parts.scheme != "http" or not parts.hostname or not parts.port:
+        raise Verdict.because(
+            "settings.invalid",
+            "OPENFACTORY_MCP_URL must look like http://127.0.0.1:<port>",
+            path="OPENFACTORY_MCP_URL",
+            value=url,
+            next="Start the stack with ./openfactory up, which sets it.",
+        )
+    return parts.hostname, parts.port
+
+
+def main() -> int:
+    """Run, and turn a refusal into words on standard error."""
+    configure_logging("mcp-server", level=logging.WARNING)
+    try:
+        asyncio.run(serve(load_settings()))
+    except FactoryError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

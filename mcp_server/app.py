@@ -1,0 +1,54 @@
+"""The ASGI application: the transports behind authentication, and a sign of life for the supervisor."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from mcp_server.auth import BearerAuth
+from mcp_server.server import build_server
+from service.factory import Factory
+
+STREAM_PATH = "/mcp-stream/mcp"
+
+
+def build_app(factory: Factory) -> Starlette:
+    """Make the application for an open factory.
+
+    Older clients' HTTP+SSE transport (`/mcp/sse`, `/mcp/messages`) will be two more routes here.
+    """
+    server = build_server(factory)
+    # Without sessions a restart loses nothing: a client that still sent an old session id would get
+    # a 404, which strands some clients for good.
+    stream = server.streamable_http_app(
+        streamable_http_path=STREAM_PATH, stateless_http=True, transport_security=_security(factory.allowed_hosts)
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with server.session_manager.run():
+            yield
+
+    return Starlette(
+        lifespan=lifespan,
+        middleware=[Middleware(BearerAuth, factory=factory)],
+        routes=[Route("/healthz", _alive), *stream.routes],
+    )
+
+
+async def _alive(_: Request) -> JSONResponse:
+    """Tell that this process serves; whether the parts behind it do is on the gateway's front page."""
+    return JSONResponse({"status": "up"})
+
+
+def _security(hosts: tuple[str, ...]) -> TransportSecuritySettings:
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
+    return TransportSecuritySettings(
+        allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
+        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins)],
+    )

@@ -1,0 +1,162 @@
+"""A tool as clients see it: strict arguments, structured answers, and errors one can act on."""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar, cast
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ValidationError
+
+from domain.errors import FactoryError, Problem
+from domain.model import Value
+from mcp_server.render import problems_text, view_text
+
+_log = logging.getLogger(__name__)
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+_FACE = "__openfactory_face__"
+_TEXT_CHARACTERS = 12_000
+
+READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+# A create that is repeated with its request_key changes nothing; without one it is a new build.
+START = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+RESUME = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+
+
+def face(title: str, annotations: ToolAnnotations) -> Callable[[_Method], _Method]:
+    """Mark a method as a tool. Its name, signature and docstring are the tool's."""
+
+    def mark(method: _Method) -> _Method:
+        setattr(method, _FACE, (title, annotations.model_copy(update={"title": title})))
+        return method
+
+    return mark
+
+
+def tools_of(owner: object) -> list[Tool]:
+    """Make a tool of each marked method of `owner`, in the order in which they are written."""
+    found: list[Tool] = []
+    for name, member in vars(type(owner)).items():
+        marked = getattr(member, _FACE, None)
+        if marked is None:
+            continue
+        title, annotations = marked
+        tool = FactoryTool.from_function(
+            getattr(owner, name),
+            name=name,
+            title=title,
+            description=_paragraphs(member.__doc__ or ""),
+            annotations=annotations,
+            structured_output=True,
+        )
+        tool.parameters = {**_untitled(tool.parameters), "additionalProperties": False}
+        tool.fn_metadata.output_schema = _untitled(tool.fn_metadata.output_schema or {})
+        found.append(tool)
+    return found
+
+
+class FactoryTool(Tool):
+    """Refuses what the SDK ignores, and answers an error as problems instead of as a sentence."""
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002 - the SDK's signature
+        """Call the tool; every outcome is a `CallToolResult`, nothing is raised but cancellation."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        problems = self._unknown(given)
+        if problems:
+            return failure(problems)
+        try:
+            # Not the SDK's `validate_arguments`: it decodes text that looks like JSON, but a recipe's
+            # text is for our own reader, which also sees keys that come twice.
+            validated = self.fn_metadata.arg_model.model_validate(given).model_dump_one_level()
+        except ValidationError as error:
+            return failure(tuple(_argument_problem(self.name, detail) for detail in error.errors(include_url=False)))
+        try:
+            view = cast("Value", await self.fn(**validated, **{self.context_kwarg or "ctx": context}))
+        except FactoryError as error:
+            return failure(error.problems)
+        except Exception:  # noqa: BLE001 - the last frame that can say it to the caller; it is logged whole
+            incident = uuid.uuid4().hex[:12]
+            _log.exception("tool %s failed, incident %s", self.name, incident)
+            return failure((_incident(self.name, incident),))
+        return success(view)
+
+    def _unknown(self, arguments: Mapping[str, object]) -> tuple[Problem, ...]:
+        known: list[str] = list(self.parameters.get("properties", {}))
+        return tuple(
+            Problem(
+                code="argument.unknown",
+                message=f"{self.name} has no argument of this name.",
+                path=name[:64],
+                suggestions=tuple(get_close_matches(name, known, n=2) or known),
+                next=f"Call {self.name} again with its own arguments only.",
+            )
+            for name in list(arguments)[:10]
+            if name not in known
+        )
+
+
+def success(view: BaseModel) -> CallToolResult:
+    """Answer with the view, as data and as text that can stand alone."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=_clip(view_text(view)))],
+        structured_content=view.model_dump(mode="json", by_alias=True, exclude_none=True),
+    )
+
+
+def failure(problems: tuple[Problem, ...]) -> CallToolResult:
+    """Answer with what is wrong; the first problem's fields stand at the top for simple clients."""
+    listed = [problem.model_dump(mode="json", exclude_none=True) for problem in problems[:20]]
+    return CallToolResult(
+        content=[TextContent(type="text", text=_clip(problems_text(problems)))],
+        structured_content={**listed[0], "problems": listed},
+        is_error=True,
+    )
+
+
+def _argument_problem(tool: str, detail: Any) -> Problem:  # noqa: ANN401 - pydantic's error details, a typed dict of its core
+    place = ".".join(str(part) for part in detail["loc"][:1])
+    missing = detail["type"] == "missing"
+    return Problem(
+        code="argument.missing" if missing else "argument.invalid",
+        message=f"{tool} needs the argument {place}." if missing else f"{place}: {detail['msg']}.",
+        path=place,
+        value=None if missing else repr(detail.get("input"))[:80],
+        next=f"Look at the input schema of {tool} and call it again.",
+    )
+
+
+def _incident(tool: str, incident: str) -> Problem:
+    return Problem(
+        code="factory.internal",
+        message=f"{tool} failed because of a fault in the factory (incident {incident}).",
+        retryable=True,
+        next="Try again once; if it stays, give the incident number to whoever runs this factory.",
+    )
+
+
+def _clip(text: str) -> str:
+    if len(text) <= _TEXT_CHARACTERS:
+        return text
+    return (
+        f"{text[:_TEXT_CHARACTERS]}\n… {len(text) - _TEXT_CHARACTERS} characters cut; the structured answer has more."
+    )
+
+
+def _paragraphs(docstring: str) -> str:
+    """Unfold a docstring's lines: clients wrap text themselves."""
+    paragraphs = "\n".join(line.strip() for line in docstring.strip().splitlines()).split("\n\n")
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+
+
+def _untitled(schema: Any) -> Any:  # noqa: ANN401 - JSON schema, of any depth
+    """Drop the titles that pydantic makes of names: they cost tokens and say nothing."""
+    if isinstance(schema, dict):
+        node = cast("dict[str, Any]", schema)
+        return {k: _untitled(v) for k, v in node.items() if not (k == "title" and isinstance(v, str))}
+    if isinstance(schema, list):
+        return [_untitled(item) for item in cast("list[Any]", schema)]
+    return schema
