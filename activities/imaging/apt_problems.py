@@ -56,8 +56,8 @@ def virtual(name: str, path: str | None, providers: Sequence[str]) -> Problem:
 
 def similar(name: str, names: Collection[str]) -> tuple[str, ...]:
     """Name the closest names, best first. Quick over all of Debian: most names are ruled out by their letters."""
-    pairs = _pairs(name)
-    near = [n for n in names if abs(len(n) - len(name)) <= max(2, len(name) // 4) and _overlap(pairs, n)]
+    pairs, slack = _pairs(name), max(2, len(name) // 4)
+    near = [n for n in names if abs(len(n) - len(name)) <= slack and (n[0] == name[0] or _overlap(pairs, n))]
     close = difflib.get_close_matches(name, sorted(near), n=_SUGGESTIONS, cutoff=0.7)
     longer = sorted((n for n in names if n.startswith(f"{name}-")), key=lambda n: (len(n), n))
     return tuple(dict.fromkeys((*close, *longer)))[:_SUGGESTIONS]

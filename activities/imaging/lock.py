@@ -4,6 +4,7 @@ It names no mirror, so the same index gives the same lock wherever it was fetche
 what apt must know of each package, so layers are built from the stored files without any index.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -124,3 +125,12 @@ def packages_text(packages: Iterable[LockedPackage]) -> bytes:
         }
         stanzas.append("".join(f"{key}: {value}\n" for key, value in fields.items()))
     return "\n".join(stanzas).encode()
+
+
+def release_text(suite: str, arch: str, packages: bytes) -> bytes:
+    """Write the `Release` file of a flat repository with this `Packages` file (apt-secure(8)).
+
+    Unsigned, it is only there to name the suite, by which mmdebstrap chooses.
+    """
+    entry = f"{hashlib.sha256(packages).hexdigest()} {len(packages)} Packages"
+    return f"Suite: {suite}\nCodename: {suite}\nArchitectures: {arch}\nSHA256:\n {entry}\n".encode()

@@ -1,0 +1,213 @@
+"""The three layers of an image, each made once for all recipes that need the same."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from activities.imaging.apt_debs import DebCache
+from activities.imaging.apt_image_sources import image_sources
+from activities.imaging.apt_problems import paths_of
+from activities.imaging.apt_root import AptRoot
+from activities.imaging.apt_sources import find_mirrors
+from activities.imaging.disk_space import require_disk, scratch_memory
+from activities.imaging.keys import LayerIngredients
+from activities.imaging.layers_plans import BasePlan, ConfigurationPlan, LayerPlan, PackagePlan
+from activities.imaging.layers_stage import run_stage
+from activities.imaging.lock import Lock, LockedPackage, packages_digest, packages_text, read_lock, release_text
+from activities.imaging.models import LayerInput, LayerResult
+from activities.imaging.store import LayerIndex, LocalBlobStore
+from activities.imaging.tools import source_digest, tool_versions
+from activities.imaging.workspace import open_workspace
+from activities.step_log import StepLog
+from domain.artifacts import Layer, LayerKind
+from domain.errors import Fault, Verdict
+from domain.recipe.schema import Recipe
+from infra.settings import Settings
+
+_STAGES = Path(__file__).parent / "stages"
+_SHARED = ("layer_stage.py", "layer_tree.py")
+_SOURCES: dict[LayerKind, tuple[str, ...]] = {
+    "base": (*_SHARED, "base_layer.py"),
+    "package": (*_SHARED, "package_layer.py"),
+    "configuration": (*_SHARED, "configuration_layer.py", "accounts.py", "services.py", "system_files.py"),
+}
+_PARENT: dict[LayerKind, LayerKind | None] = {"base": None, "package": "base", "configuration": "package"}
+_EXTRA_BYTES = 1 << 30  # what maintainer scripts make: caches, ramdisks, logs
+_PACKED_SHARE = 0.6  # of the unpacked size; measured 0.3 to 0.4
+
+
+@dataclass
+class LayerFactory:
+    """Makes layers, or adopts them by key (`ports.LayerBuilder`).
+
+    A repeat is safe at any point: a layer appears in the index only when its blob is complete. Two
+    builds that need the same layer at once wait for one another in one worker, and come to the same
+    bytes in two.
+    """
+
+    settings: Settings
+    store: LocalBlobStore
+    index: LayerIndex
+    _busy: WeakValueDictionary[str, asyncio.Lock] = field(
+        default_factory=WeakValueDictionary[str, asyncio.Lock], init=False, repr=False
+    )
+
+    async def build(self, request: LayerInput, kind: LayerKind, log: StepLog) -> LayerResult:
+        """Make the layer of this `kind` on its parent.
+
+        Raises:
+            Verdict: `package.install_failed`, `package.superseded`, `service.not_found`, `user.conflict`,
+                `group.not_found`.
+            Fault: `disk.full`, `lock.missing`, `layer.missing_parent`, `mirror.…`, `layer.…`.
+
+        """
+        recipe = Recipe.model_validate(request.recipe)
+        lock = read_lock(self.store, request.lock)
+        self._require_parent(request.parent, kind)
+        key = (await self._ingredients(recipe, lock, request.parent, kind)).key
+        busy = self._busy.setdefault(key, asyncio.Lock())
+        async with busy:
+            found = self.index.find(key)
+            if found is not None:
+                log.line(f"The {kind} layer {key[:12]} is here already.")
+                log.progress(100, "adopted")
+                return LayerResult(layer=found, cached=True, summary=f"{kind} layer {key[:12]} adopted")
+            layer = await self._make(request, recipe, lock, (kind, key), log)
+        return LayerResult(layer=layer, cached=False, summary=_summary(layer, lock))
+
+    def _require_parent(self, parent: Layer | None, kind: LayerKind) -> None:
+        wanted = _PARENT[kind]
+        if wanted is None:
+            return
+        if parent is None or parent.kind != wanted or not self.store.has(parent.blob):
+            raise Fault.because(
+                "layer.missing_parent",
+                f"The {kind} layer needs the {wanted} layer, which is not on this host.",
+                next="Retry; the missing layer is made again.",
+            )
+
+    async def _ingredients(self, recipe: Recipe, lock: Lock, parent: Layer | None, kind: LayerKind) -> LayerIngredients:
+        packages: dict[LayerKind, Sequence[LockedPackage]] = {"base": lock.base, "package": lock.packages}
+        settings: dict[str, object] = {}
+        if kind == "package":
+            settings = {"wanted": lock.wanted}
+        if kind == "configuration":
+            settings = {"recipe": configured(recipe), "image_mirror": self.settings.image_mirror}
+        return LayerIngredients(
+            kind=kind,
+            parent_key=parent.key if parent is not None and _PARENT[kind] is not None else None,
+            tools=await tool_versions(),
+            suite=lock.suite,
+            arch=lock.arch,
+            epoch=lock.epoch,
+            packages=packages_digest(packages.get(kind, ())),
+            sources=source_digest(_STAGES / name for name in _SOURCES[kind]),
+            settings=settings,
+        )
+
+    async def _make(
+        self, request: LayerInput, recipe: Recipe, lock: Lock, layer: tuple[LayerKind, str], log: StepLog
+    ) -> Layer:
+        kind, key = layer
+        self._require_space(lock, kind)
+        async with open_workspace(self.settings.home, request.job.job_id, f"{kind}_layer") as workspace:
+            plan = await self._plan(request, recipe, lock, kind, (workspace, log))
+            try:
+                await run_stage(f"{kind}_layer", plan, log)
+            except Verdict as verdict:
+                raise _placed(verdict, recipe) from verdict
+            blob = await self.store.adopt(plan.output)
+        made = Layer(kind=kind, key=key, blob=blob)
+        self.index.record(made)
+        log.progress(100, "stored")
+        return made
+
+    async def _plan(
+        self, request: LayerInput, recipe: Recipe, lock: Lock, kind: LayerKind, where: tuple[Path, StepLog]
+    ) -> LayerPlan:
+        workspace, log = where
+        work = workspace / "tree"
+        work.mkdir()
+        frame = LayerPlan(
+            epoch=lock.epoch,
+            output=workspace / "layer.tar.zst",
+            work=work,
+            scratch_bytes=scratch_memory(_tree_bytes(lock, kind)),
+        ).model_dump()
+        parent = self.store.path(request.parent.blob) if request.parent is not None else Path()
+        if kind == "configuration":
+            sources = await image_sources(lock.suite, self.settings.image_mirror, workspace)
+            return ConfigurationPlan(**frame, parent=parent, recipe=configured(recipe), apt_sources=sources)
+        packages = lock.base if kind == "base" else lock.packages
+        repository = await self._repository(lock, packages, workspace, log)
+        if kind == "base":
+            return BasePlan(
+                **frame, suite=lock.suite, arch=lock.arch, repository=repository, expected=_expected(lock.base)
+            )
+        return PackagePlan(
+            **frame,
+            parent=parent,
+            repository=repository,
+            targets=tuple(package.target for package in packages),
+            automatic=tuple(f"{p.name}:{p.arch}" for p in packages if p.name not in lock.wanted),
+            expected=_expected((*lock.base, *lock.packages)),
+        )
+
+    async def _repository(self, lock: Lock, packages: Sequence[LockedPackage], workspace: Path, log: StepLog) -> Path:
+        """Make a flat repository of just these packages, fetching what is not in the cache."""
+        cache = DebCache(self.settings.home)
+        if missing := cache.missing(packages):
+            log.line(f"Downloading {len(missing)} of {len(packages)} packages.")
+            mirrors = await find_mirrors(self.settings)
+            root = AptRoot(self.settings.home, lock.suite, lock.arch)
+            async with root.locked(exclusive=True):
+                await root.prepare(mirrors)
+            await cache.fetch(packages, (root, mirrors), workspace, log)
+        repository = workspace / "repository"
+        repository.mkdir()
+        cache.link(packages, repository)
+        index = packages_text(packages)
+        (repository / "Packages").write_bytes(index)
+        (repository / "Release").write_bytes(release_text(lock.suite, lock.arch, index))
+        return repository
+
+    def _require_space(self, lock: Lock, kind: LayerKind) -> None:
+        tree = _tree_bytes(lock, kind)
+        debs = sum(p.bytes for p in DebCache(self.settings.home).missing((*lock.base, *lock.packages)))
+        on_disk = 0 if scratch_memory(tree) is not None else tree
+        require_disk(self.settings.home, int(tree * _PACKED_SHARE) + debs + on_disk, f"The {kind} layer")
+
+
+def configured(recipe: Recipe) -> dict[str, object]:
+    """What of a recipe shows in an image. Its tests do not: a changed test needs no new image."""
+    return recipe.model_dump(mode="json", by_alias=True, exclude={"tests"})
+
+
+def _tree_bytes(lock: Lock, kind: LayerKind) -> int:
+    packages = lock.base if kind == "base" else (*lock.base, *lock.packages)
+    return sum(package.installed_kib for package in packages) * 1024 * 5 // 4 + _EXTRA_BYTES
+
+
+def _expected(packages: Sequence[LockedPackage]) -> tuple[str, ...]:
+    return tuple(f"{package.name}={package.version}" for package in packages)
+
+
+def _placed(verdict: Verdict, recipe: Recipe) -> Verdict:
+    """Point at the recipe's own line where a package is named that stands in it."""
+    paths = paths_of(recipe)
+    return Verdict(
+        *(
+            problem.model_copy(update={"path": paths[problem.value]})
+            if problem.path is None and problem.value in paths
+            else problem
+            for problem in verdict.problems
+        )
+    )
+
+
+def _summary(layer: Layer, lock: Lock) -> str:
+    count = len(lock.base) if layer.kind == "base" else len(lock.packages)
+    packages = "" if layer.kind == "configuration" else f", {count} packages"
+    return f"{layer.kind} layer {layer.key[:12]}{packages}, {layer.blob.bytes / 1e6:.1f} MB packed"
