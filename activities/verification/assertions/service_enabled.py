@@ -1,0 +1,23 @@
+"""`service_enabled`: systemd starts the unit at boot."""
+
+from activities.verification.assertions.units import Unit, show
+from activities.verification.check import Answer, Check, Finding, fails, holds
+from domain.recipe.assertions import ServiceClaim
+
+
+def check(claim: ServiceClaim, suite: str) -> Check:
+    """Claim that the service is enabled."""
+    return Check(
+        suite=suite,
+        description=f"service {claim.service} is enabled",
+        type="service_enabled",
+        expected="enabled",
+        probe=show(claim.service),
+        judge=_judge,
+        params=claim.model_dump(mode="json"),
+    )
+
+
+def _judge(answer: Answer) -> Finding:
+    unit = Unit(answer)
+    return holds(unit.file_state) if unit.enabled else fails(unit.file_state)

@@ -1,0 +1,84 @@
+"""One check: a program to run in the guest, and a pure function that judges what it wrote."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.model import Value
+
+TIMED_OUT = 124  # timeout(1)
+_FOUND_LENGTH = 300
+
+
+class Probe(Value):
+    """A program to run as root in the guest. `limit` is in seconds."""
+
+    argv: tuple[str, ...]
+    limit: int = 20
+    shown: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command for people, ready to be pasted into a shell."""
+        return self.shown or shlex.join(self.argv)
+
+
+class Answer(Value):
+    """What a probe wrote; untrusted. `status` is its exit status, 124 if it ran out of time."""
+
+    status: int
+    out: str = ""
+    err: str = ""
+    seconds: float = 0.0
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines of standard output that are not blank."""
+        return [line for line in self.out.splitlines() if line.strip()]
+
+    @property
+    def words(self) -> str:
+        """What it said, in one short text for people: output, else errors, else its exit status."""
+        if self.status == TIMED_OUT:
+            return "it did not end in time"
+        said = " / ".join((self.out.strip() or self.err.strip()).splitlines())
+        return said[:_FOUND_LENGTH] or f"nothing (exit status {self.status})"
+
+
+class Finding(Value):
+    """The judgement on an answer. `found` may quote the guest."""
+
+    passed: bool
+    found: str
+
+
+Judge = Callable[[Answer], Finding]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a report.
+
+    `settles` says that the claim may become true a little after the start is over (a server that
+    still opens its port), so it is asked again until the deadline before it counts as wrong.
+    """
+
+    suite: str
+    description: str
+    type: str
+    expected: str
+    probe: Probe
+    judge: Judge
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    settles: bool = False
+
+
+def holds(found: str) -> Finding:
+    """Judge that the claim holds."""
+    return Finding(passed=True, found=found)
+
+
+def fails(found: str) -> Finding:
+    """Judge that it does not."""
+    return Finding(passed=False, found=found)

@@ -1,0 +1,71 @@
+"""Asks a guest many things in few round trips.
+
+A round trip costs 0.1 to 0.5 s, more under emulation, so one program (`guest/probes.sh`) runs a
+batch of probes. What to run travels as data on its standard input: no text of a recipe is ever part
+of a program.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from activities.verification.check import Answer, Probe
+from activities.verification.ports import Guest
+from activities.verification.programs import text_of
+from domain.errors import Verdict
+
+_BATCH = 16  # at most 14 kB of answer each, far below what an agent may return
+_MARGIN_SECONDS = 30
+_KILL_SECONDS = 2
+
+
+async def ask(guest: Guest, probes: Sequence[Probe]) -> tuple[Answer, ...]:
+    """Run the probes in order and return one answer for each.
+
+    Raises:
+        Verdict: `guest.unusable` if the guest cannot even run the driver, or what `Guest.run` raises.
+        Fault: what `Guest.run` raises.
+
+    """
+    answers: list[Answer] = []
+    for start in range(0, len(probes), _BATCH):
+        answers += await _ask_batch(guest, probes[start : start + _BATCH])
+    return tuple(answers)
+
+
+async def _ask_batch(guest: Guest, probes: Sequence[Probe]) -> list[Answer]:
+    limit = sum(probe.limit + _KILL_SECONDS for probe in probes) + _MARGIN_SECONDS
+    request = b"".join(_encode(probe) for probe in probes)
+    done = await guest.run(("/bin/sh", "-c", text_of("probes.sh"), "probes"), timeout=limit, stdin=request)
+    lines = done.stdout.splitlines()
+    if done.status != 0 or len(lines) != len(probes):
+        said = (done.stderr.decode(errors="replace").strip() or "nothing").splitlines()[-1][:200]
+        raise Verdict.because(
+            "guest.unusable",
+            f"the tests could not be run in the guest: its shell ended with status {done.status} and said: {said}",
+            next="Look at the machine's serial log: the system may be damaged, full or read-only.",
+        )
+    return [_decode(line) for line in lines]
+
+
+def _encode(probe: Probe) -> bytes:
+    arguments = b"".join(argument.encode() + b"\0" for argument in probe.argv)
+    return b"%d %s\n" % (probe.limit, base64.b64encode(arguments))
+
+
+def _decode(line: bytes) -> Answer:
+    try:
+        status, spent, out, err = line.split(b" ")
+        return Answer(
+            status=int(status), out=_text(out, b"o:"), err=_text(err, b"e:"), seconds=max(0, int(spent)) / 100
+        )
+    except (ValueError, binascii.Error):
+        raise Verdict.because(
+            "guest.unusable",
+            "the guest's answer to a test is damaged",
+            next="Look at the machine's serial log; retry if the image was right.",
+        ) from None
+
+
+def _text(data: bytes, prefix: bytes) -> str:
+    return base64.b64decode(data.removeprefix(prefix), validate=True).decode(errors="replace")

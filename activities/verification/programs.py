@@ -1,0 +1,24 @@
+"""The small programs that run inside guests (folder `guest/`), read when first needed."""
+
+from functools import cache
+from pathlib import Path
+
+from activities.verification.check import Probe
+
+_FOLDER = Path(__file__).resolve().parent / "guest"
+
+
+@cache
+def text_of(name: str) -> str:
+    """Return the program's text."""
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def probe_of(name: str, *arguments: str, limit: int, shown: str) -> Probe:
+    """Make a probe that runs the program with these arguments, each of which stays one argument.
+
+    `limit` is in seconds. `shown` is what a person would type to see the same.
+    """
+    if name.endswith(".pl"):
+        return Probe(argv=("perl", "-e", text_of(name), "--", *arguments), limit=limit, shown=shown)
+    return Probe(argv=("sh", "-c", text_of(name), name, *arguments), limit=limit, shown=shown)

@@ -1,0 +1,1 @@
+"""The default tests that every image has to pass before it is called verified."""

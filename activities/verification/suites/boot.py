@@ -1,0 +1,82 @@
+"""`boot`: the system came up, whole and quiet."""
+
+from activities.verification.check import Answer, Check, Finding, Probe, fails, holds
+from activities.verification.programs import probe_of
+
+_SUITE = "boot"
+_START_SECONDS = 240
+_KERNEL = 'uname -sr && test -d "/lib/modules/$(uname -r)"'
+# Not among them: soft lockups and stalls, which an overloaded host causes under emulation.
+_PANIC = "Kernel panic|kernel BUG at|BUG: (unable to handle|kernel NULL)|general protection fault|Oops[: ]"
+_OOPS = 'dmesg | grep -E -m 5 "$1"'
+
+
+def started() -> Check:
+    """The check that waits for the start to be over; it comes before all others."""
+    return Check(
+        suite=_SUITE,
+        description="the system reaches multi-user",
+        type="boot.multi_user",
+        expected=f"multi-user.target active within {_START_SECONDS} s",
+        probe=probe_of(
+            "started.sh",
+            limit=_START_SECONDS,
+            shown="systemctl is-system-running --wait; systemctl is-active multi-user.target; systemctl list-jobs",
+        ),
+        judge=_judge_started,
+    )
+
+
+def checks() -> tuple[Check, ...]:
+    """What must hold once the start is over."""
+    return (
+        Check(
+            suite=_SUITE,
+            description="the installed kernel runs",
+            type="boot.kernel",
+            expected="a Linux kernel whose modules are in the image",
+            probe=Probe(argv=("sh", "-c", _KERNEL), shown=_KERNEL),
+            judge=lambda answer: Finding(passed=answer.status == 0, found=answer.words),
+        ),
+        Check(
+            suite=_SUITE,
+            description="no unit has failed",
+            type="boot.no_failed_units",
+            expected="none",
+            probe=probe_of("failed_units.sh", limit=60, shown="systemctl --failed; journalctl -b -u <unit>"),
+            judge=_judge_failed_units,
+        ),
+        Check(
+            suite=_SUITE,
+            description="the kernel did not panic or oops",
+            type="boot.no_panic",
+            expected="nothing of the kind in the kernel's log",
+            probe=Probe(argv=("sh", "-c", _OOPS, "sh", _PANIC), shown=f"dmesg | grep -E '{_PANIC}'"),
+            judge=_judge_panic,
+        ),
+    )
+
+
+def _judge_started(answer: Answer) -> Finding:
+    lines = answer.lines
+    state, target, jobs = lines[0] if lines else answer.words, "".join(lines[1:2]).strip(), lines[2:]
+    if state in {"running", "degraded"} and target == "active":
+        return holds(f"{state}, multi-user.target active")
+    waiting = f", still waiting for: {'; '.join(' '.join(job.split()) for job in jobs[:5])}" if jobs else ""
+    return fails(f"{state}, multi-user.target {target or 'unknown'}{waiting}")
+
+
+def _judge_failed_units(answer: Answer) -> Finding:
+    if answer.status != 0:
+        return fails(answer.words)
+    units = [line for line in answer.lines if not line.startswith(" ")]
+    if not units:
+        return holds("none")
+    return fails(f"{', '.join(units)}\n{answer.out.rstrip()[:1500]}")
+
+
+def _judge_panic(answer: Answer) -> Finding:
+    if answer.lines:
+        return fails(answer.words)
+    # grep(1) ends with 1 when it finds nothing.
+    return holds("nothing") if answer.status == 1 else fails(answer.words)
