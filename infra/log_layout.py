@@ -19,10 +19,10 @@ _LONGEST_CURSOR = 512
 
 
 class Place(NamedTuple):
-    """So many records (`count`) of the object `key` are read, and all objects before it."""
+    """So many records (`done`) of the object `key` are read, and all objects before it."""
 
     key: str
-    count: int
+    done: int
 
 
 def job_prefix(job_id: str) -> str:
@@ -60,7 +60,7 @@ def encode_cursor(job_id: str, place: Place | None) -> str:
     """Write a place as an opaque text; the beginning is empty."""
     if place is None:
         return ""
-    text = f"{place.key.removeprefix(job_prefix(job_id))}:{place.count}"
+    text = f"{place.key.removeprefix(job_prefix(job_id))}:{place.done}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager, suppress
 
 from domain.errors import Fault
@@ -162,7 +162,7 @@ class _Job:
             if steps is not None and step_of_key(key) not in steps:
                 continue
             records = await self.records(key)
-            done = page.place.count if page.place is not None and page.place.key == key else 0
+            done = page.place.done if page.place is not None and page.place.key == key else 0
             for index, record in enumerate(records[done:], start=done + 1):
                 if not page.takes(record):
                     return
@@ -175,7 +175,7 @@ class _Job:
         return len(self.keys)
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watched(self) -> "AsyncGenerator[None]":
         """Keep looking while at least one reader waits."""
         self.watchers += 1
         if self._watch is None:
@@ -184,7 +184,7 @@ class _Job:
             yield
         finally:
             self.watchers -= 1
-            if not self.watchers and self._watch is not None:
+            if not self.watchers:
                 self._watch.cancel()
                 self._watch = None
 

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from domain.errors import Fault
@@ -52,7 +52,7 @@ class JobLog:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, objects: ObjectStore, job_id: str, label: str, attempt: int) -> "AsyncIterator[JobLog]":
+    async def open(cls, objects: ObjectStore, job_id: str, label: str, attempt: int) -> "AsyncGenerator[JobLog]":
         """Open the log of an attempt; leaving the context writes out what is left, within ten seconds.
 
         An attempt whose log exists already (a workflow that was reset counts its attempts anew) is

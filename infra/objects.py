@@ -3,13 +3,13 @@
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
 import urllib3
@@ -97,7 +97,7 @@ class S3ObjectStore:
                 self._client.put_object(
                     self._bucket,
                     key,
-                    _Stoppable(file, stopped),
+                    cast("BinaryIO", _Stoppable(file, stopped)),
                     size,
                     content_type=content_type,
                     part_size=_PART_BYTES if size > _PART_BYTES else 0,
@@ -113,7 +113,7 @@ class S3ObjectStore:
         """Read a small object or a part of one; what lies beyond its end is empty."""
         return b"".join([chunk async for chunk in self.stream(key, offset=offset, length=length)])
 
-    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """Read an object in chunks of up to 1 MiB; what lies beyond its end is empty."""
         if length == 0:
             await self._must_exist(key)
@@ -181,11 +181,10 @@ class S3ObjectStore:
         return await asyncio.get_running_loop().run_in_executor(pool or self._small, guarded)
 
 
-class _Stoppable(io.RawIOBase):
-    """Reads a file until told to stop; the client then gives up the whole upload."""
+class _Stoppable:
+    """Reads a file until told to stop; the client, which only reads, then gives up the whole upload."""
 
     def __init__(self, file: BinaryIO, stopped: threading.Event) -> None:
-        super().__init__()
         self._file = file
         self._stopped = stopped
 
@@ -211,7 +210,7 @@ def _unavailable(endpoint: str, reason: str) -> Fault:
 
 
 @contextmanager
-def _typed_errors(endpoint: str, key: str) -> Iterator[None]:
+def _typed_errors(endpoint: str, key: str) -> Generator[None]:
     try:
         yield
     except S3Error as error:

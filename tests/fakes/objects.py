@@ -1,6 +1,6 @@
 """An object store in memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from domain.errors import Fault, Verdict
@@ -41,7 +41,7 @@ class FakeObjectStore:
         end = None if length is None else offset + length
         return self.objects[key][offset:end]
 
-    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """Yield the bytes in chunks of 1 MiB."""
         data = await self.get(key, offset=offset, length=length)
         for start in range(0, len(data), 1 << 20):

@@ -33,8 +33,11 @@ def test_every_secret_is_another(tmp_path: Path) -> None:
 
 
 def test_those_who_make_a_secret_at_once_agree_on_one(tmp_path: Path) -> None:
+    def make(_: int) -> bytes:
+        return read_or_make(tmp_path / "s" / "x", lambda: os.urandom(8))
+
     with ThreadPoolExecutor(16) as pool:
-        found = set(pool.map(lambda _: read_or_make(tmp_path / "s" / "x", lambda: os.urandom(8)), range(64)))
+        found = set(pool.map(make, range(64)))
     assert len(found) == 1
 
 

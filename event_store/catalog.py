@@ -1,0 +1,8 @@
+"""All read models. A new one is a module in `models` and a line here."""
+
+from typing import Any
+
+from event_store.models.builds import BUILDS
+from event_store.projection import Projection
+
+PROJECTIONS: tuple[Projection[Any], ...] = (BUILDS,)

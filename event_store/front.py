@@ -1,0 +1,169 @@
+"""The read side as the front sees it: one organization's rows at a time, and waiting for a version."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from typing import Self
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg.sql import SQL, Identifier
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import Fault
+from event_store.connections import ALIVE, connect
+from event_store.models.builds import BuildQueries
+from event_store.names import ORG_SETTING, VIEWED_CHANNEL
+
+_log = logging.getLogger(__name__)
+
+_POOL = 8
+_POOL_SECONDS = 5.0
+_RECHECK_SECONDS = 1.0
+_FIRST_BACKOFF = 0.1
+_LONGEST_BACKOFF = 5.0
+_READ_ONLY = "-c default_transaction_read_only=on -c statement_timeout=10s"
+
+
+class FrontDatabase:
+    """Connections of the front role: `async with FrontDatabase(url) as db`. Made without connecting.
+
+    Every method raises `Fault` (`database.unavailable`) when the database does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] | None = None
+        self._ear: asyncio.Task[None] | None = None
+        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Begin to connect; a database that is not there yet is waited for by each question."""
+        self._pool = AsyncConnectionPool(
+            self._url,
+            connection_class=AsyncConnection[DictRow],
+            kwargs={**ALIVE, "row_factory": dict_row, "application_name": "openfactory front", "options": _READ_ONLY},
+            min_size=1,
+            max_size=_POOL,
+            timeout=_POOL_SECONDS,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
+        await self._pool.open(wait=False)
+        self._ear = asyncio.create_task(self._keep_listening())
+
+    async def close(self) -> None:
+        """Close every connection; who waits is answered by its time limit."""
+        if self._ear is not None:
+            self._ear.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._ear
+        if self._pool is not None:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def org(self, org_id: str) -> "AsyncGenerator[BuildQueries]":
+        """Open one organization's view: questions in one read-only transaction, bound by row-level security."""
+        with _typed_errors():
+            async with self._connection() as connection, connection.transaction():
+                await connection.execute("SELECT set_config(%s, %s, true)", (ORG_SETTING, org_id))
+                yield BuildQueries(connection)
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
+        with _typed_errors():
+            async with self._connection() as connection:
+                await connection.execute("SELECT 1")
+
+    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
+        """Wait until the organization's build is seen at `version` or later; false after `timeout` seconds.
+
+        The projector's NOTIFY ends the wait. The row is looked at first, and each second in case a
+        notice was lost.
+        """
+        waiter = _Waiter(version)
+        with self._registered(build_id, waiter), suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not await self._is_there(org_id, build_id, waiter):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_RECHECK_SECONDS):
+                            await waiter.woken.wait()
+        return waiter.seen
+
+    async def _is_there(self, org_id: str, build_id: str, waiter: "_Waiter") -> bool:
+        waiter.woken.clear()
+        async with self.org(org_id) as builds:
+            waiter.seen = await builds.version(build_id) >= waiter.version
+        return waiter.seen
+
+    @contextmanager
+    def _registered(self, build_id: str, waiter: "_Waiter") -> Generator[None]:
+        self._waiting[build_id].add(waiter)
+        try:
+            yield
+        finally:
+            self._waiting[build_id].discard(waiter)
+            if not self._waiting[build_id]:
+                del self._waiting[build_id]
+
+    def _connection(self) -> AbstractAsyncContextManager[AsyncConnection[DictRow]]:
+        if self._pool is None:
+            raise RuntimeError("the database is used before it is opened")
+        return self._pool.connection()
+
+    async def _keep_listening(self) -> None:
+        wait = _FIRST_BACKOFF
+        while True:
+            try:
+                async with await connect(self._url, "front (listening)") as connection:
+                    await connection.execute(SQL("LISTEN {}").format(Identifier(VIEWED_CHANNEL)))
+                    self._wake_all()  # what was noticed meanwhile is lost
+                    wait = _FIRST_BACKOFF
+                    async for notice in connection.notifies():
+                        self._wake(notice.payload)
+            except psycopg.Error as error:
+                _log.warning("lost the database's notices, listening again in %.1f s: %s", wait, error)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_BACKOFF)
+
+    def _wake(self, payload: str) -> None:
+        build_id, _, version = payload.rpartition(" ")
+        for waiter in self._waiting.get(build_id, ()):
+            if int(version) >= waiter.version:
+                waiter.woken.set()
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.woken.set()
+
+
+class _Waiter:
+    """Someone who waits for a version."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.woken = asyncio.Event()
+        self.seen = False
+
+
+@contextmanager
+def _typed_errors() -> Generator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        raise Fault.because(
+            "database.unavailable",
+            f"the database does not answer: {error}",
+            next="Try again in a moment; `openfactory status` tells which part is down.",
+        ) from error

@@ -1,0 +1,168 @@
+"""The event log: streams of events in PostgreSQL, by the recorder of the `eventsourcing` library."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self, cast
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg import Cursor
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow
+
+from domain.build.events import BuildEvent
+from domain.errors import Fault
+from domain.model import Value
+from event_store.mapper import Cause, DomainMapper, RecordedEvent
+from event_store.names import LOG_SCHEMA, LOG_TABLE
+
+Decide = Callable[[tuple[BuildEvent, ...]], Sequence[BuildEvent]]
+Statement = tuple[str, Sequence[object]]
+
+_ATTEMPTS = 20
+_POOL = 4
+_CONNECT_SECONDS = 2.0
+_LOCK_SECONDS = 5
+
+
+class Appended(Value):
+    """The stream's version after an append, and how many events this call added to it."""
+
+    version: int
+    appended: int
+
+
+class EventLog:
+    """Reads streams and appends to them. Blocking: call it in a thread. Connects when first used.
+
+    Every method raises `Fault` (`log.unavailable`) when the database does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._datastore = _datastore(url)
+        self._recorder: _Recorder | None = None
+        self._mapper = DomainMapper()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._datastore.close()
+
+    def read(self, stream: UUID) -> tuple[RecordedEvent, ...]:
+        """Read a whole stream, oldest event first."""
+        with _typed_errors():
+            return tuple(map(self._mapper.to_domain_event, self._ready().select_events(stream)))
+
+    def append(self, stream: UUID, cause: Cause, decide: Decide, *, also: Sequence[Statement] = ()) -> Appended:
+        """Append what `decide` makes of the stream's events, once for each `cause`.
+
+        A repeat is safe at every point: a stream that holds an event of this cause is left as it is, a
+        commit whose answer was lost is found again by that, and of two that append at once the later
+        one reads and decides anew. `also` are statements for the same transaction, run before the
+        insert (a quota reservation): if one fails, nothing is written.
+
+        Raises:
+            Fault: `log.contended` if others were faster twenty times; whatever `decide` raises.
+
+        """
+        for _ in range(_ATTEMPTS):
+            history = self.read(stream)
+            if any(recorded.cause == cause for recorded in history):
+                return Appended(version=len(history), appended=0)
+            events = decide(tuple(recorded.event for recorded in history))
+            if not events:
+                return Appended(version=len(history), appended=0)
+            if self._insert(_placed(stream, len(history), cause, events), also):
+                return Appended(version=len(history) + len(events), appended=len(events))
+        raise Fault.because("log.contended", f"stream {stream} is appended to by too many at once")
+
+    def _insert(self, batch: Sequence[RecordedEvent], also: Sequence[Statement]) -> bool:
+        """Insert the batch; false if a version of it is taken."""
+        stored = [self._mapper.to_stored_event(recorded) for recorded in batch]
+        with _typed_errors():
+            try:
+                self._ready().insert_events(stored, also=also)
+            except IntegrityError as error:
+                if _is_version_conflict(error):
+                    return False
+                raise
+        return True
+
+    def _ready(self) -> "_Recorder":
+        """Make the recorder, which asks the database about its types, when it is first needed."""
+        if self._recorder is None:
+            self._recorder = _Recorder(self._datastore, events_table_name=LOG_TABLE)
+        if not self._datastore.psycopg_python_types:  # made before the migration was done
+            self._datastore.register_type_adapters()
+        return self._recorder
+
+
+def create_log_tables(url: str) -> None:
+    """Create what the library keeps its events in; harmless to repeat."""
+    datastore = _datastore(url)
+    try:
+        with _typed_errors():
+            PostgresApplicationRecorder(datastore, events_table_name=LOG_TABLE).create_table()
+    finally:
+        datastore.close()
+
+
+class _Recorder(PostgresApplicationRecorder):
+    """The library's recorder, with its hook for what belongs into the same transaction."""
+
+    def _insert_events(self, curs: Cursor[DictRow], stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
+        for query, parameters in kwargs.get("also", ()):
+            curs.execute(query, parameters)
+        super()._insert_events(curs, stored_events, **kwargs)
+
+
+def _datastore(url: str) -> PostgresDatastore:
+    """Make the library's datastore of a URL; what it has no parameter for (`sslmode`, …) goes to each connection."""
+    info = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
+    datastore = PostgresDatastore(
+        dbname=str(info.pop("dbname", "")),
+        host=str(info.pop("host", "")),
+        port=str(info.pop("port", "5432")),
+        user=str(info.pop("user", "")),
+        password=str(info.pop("password", "")),
+        connect_timeout=_CONNECT_SECONDS,
+        idle_in_transaction_session_timeout=30,
+        pool_size=1,
+        max_overflow=_POOL - 1,
+        lock_timeout=_LOCK_SECONDS,
+        schema=LOG_SCHEMA,
+        pre_ping=True,
+    )
+    cast("dict[str, Any]", datastore.pool.kwargs).update(info)
+    return datastore
+
+
+def _placed(stream: UUID, version: int, cause: Cause, events: Sequence[BuildEvent]) -> list[RecordedEvent]:
+    return [
+        RecordedEvent(stream, version + 1 + ordinal, cause.event_id(stream, event.NAME, ordinal), cause, event)
+        for ordinal, event in enumerate(events)
+    ]
+
+
+def _is_version_conflict(error: IntegrityError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, psycopg.errors.UniqueViolation) and cause.diag.table_name == LOG_TABLE
+
+
+@contextmanager
+def _typed_errors() -> Generator[None]:
+    try:
+        yield
+    except (PersistenceError, psycopg.Error) as error:
+        raise Fault.because(
+            "log.unavailable",
+            f"the event log did not do it: {error}",
+            next="Look at the database; the work goes on by itself once it answers.",
+        ) from error

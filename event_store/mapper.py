@@ -1,0 +1,114 @@
+"""Between the frozen domain events and what the `eventsourcing` library stores.
+
+A stored event is the event's explicit name and an envelope of JSON: who caused it, its id, the event.
+The id is in the envelope and not in a column of its own because it is only ever looked for in its own
+stream, which has to be read anyway to decide: so the library's table and SQL stay as they are, and the
+table's primary key (stream, version) alone settles every race.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+from pydantic import ValidationError
+
+from domain.build.events import BUILD_EVENTS, BuildEvent
+from domain.errors import Fault
+from domain.model import Value
+
+E = TypeVar("E", bound=BuildEvent)
+
+EVENTS: dict[str, type[BuildEvent]] = {**BUILD_EVENTS}
+"""Every event by its stored name."""
+
+
+class Cause(Value):
+    """The activity that appends. A workflow that is reset runs under a new run id, so no cause comes twice."""
+
+    run_id: str
+    activity_id: str
+
+    def event_id(self, stream: UUID, name: str, ordinal: int) -> UUID:
+        """Name the event that this cause adds to `stream` at `ordinal` of its batch."""
+        return uuid5(stream, f"{self.run_id}:{self.activity_id}:{name}:{ordinal}")
+
+
+class Envelope(Value, Generic[E]):
+    """What is stored as an event's state."""
+
+    id: UUID
+    cause: Cause
+    event: E
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event at its place in a stream; versions count from 1."""
+
+    originator_id: UUID
+    originator_version: int
+    id: UUID
+    cause: Cause
+    event: BuildEvent
+
+
+_ENVELOPES: dict[str, type[Envelope[Any]]] = {name: Envelope[cls] for name, cls in EVENTS.items()}
+
+
+class DomainMapper(Mapper[UUID]):
+    """Stores events under their names, never under a class path."""
+
+    def __init__(self) -> None:
+        super().__init__(JSONTranscoder())
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
+        """Write a `RecordedEvent`."""
+        if not isinstance(domain_event, RecordedEvent):
+            raise TypeError(type(domain_event))
+        return encode(domain_event)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> RecordedEvent:
+        """Read a `RecordedEvent`."""
+        stream = stored_event.originator_id
+        if not isinstance(stream, UUID):
+            raise TypeError(type(stream))
+        return decode(stream, stored_event.originator_version, stored_event.topic, stored_event.state)
+
+
+def encode(recorded: RecordedEvent) -> StoredEvent:
+    """Write an event as the library stores it."""
+    name = recorded.event.NAME
+    envelope = _ENVELOPES[name](id=recorded.id, cause=recorded.cause, event=recorded.event)
+    return StoredEvent(
+        originator_id=recorded.originator_id,
+        originator_version=recorded.originator_version,
+        topic=name,
+        state=envelope.model_dump_json(exclude_defaults=False).encode(),
+    )
+
+
+def decode(stream: UUID, version: int, name: str, state: bytes) -> RecordedEvent:
+    """Read a stored event.
+
+    Raises:
+        Fault: `log.unreadable_event`, with its stream and version: it was written by newer code or damaged.
+
+    """
+    envelope = _ENVELOPES.get(name)
+    if envelope is None:
+        raise _unreadable(stream, version, name, "this code does not know its name")
+    try:
+        read = envelope.model_validate_json(state)
+    except ValidationError as error:
+        raise _unreadable(stream, version, name, str(error)) from error
+    return RecordedEvent(stream, version, read.id, read.cause, read.event)
+
+
+def _unreadable(stream: UUID, version: int, name: str, reason: str) -> Fault:
+    return Fault.because(
+        "log.unreadable_event",
+        f"event {version} of stream {stream} ({name}) cannot be read: {reason}",
+        next="Run the release that wrote it, or a newer one; nothing is skipped in the meantime.",
+    )

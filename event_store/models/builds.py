@@ -1,0 +1,192 @@
+"""The read model of builds: a row for each build, with its whole state and the columns that lists need."""
+
+import base64
+import json
+import re
+from datetime import datetime
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg.sql import SQL
+
+from domain.build.events import BUILD_EVENTS
+from domain.build.state import BuildState, BuildStatus, evolve
+from domain.build.steps import StepName
+from domain.canonical import digest
+from domain.errors import Verdict
+from domain.model import Value
+from event_store.projection import Projection
+
+_LONGEST_CURSOR = 256
+_SAMPLES = 20
+# jsonb and text hold no NUL; a guest's output may. An escaped backslash before the `u` is no escape of NUL.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def _row(state: BuildState) -> tuple[object, ...]:
+    failure = None if state.failure is None else f"{state.failure.step}: {state.failure.problems[0].message}"
+    return (
+        state.build_id,
+        state.org_id,
+        str(state.recipe.get("name", "")).replace("\0", "�"),
+        str(state.recipe.get("baseImage", "")).replace("\0", "�"),
+        state.status,
+        state.requested_at,
+        state.updated_at,
+        state.version,
+        state.seconds,
+        None if failure is None else failure.replace("\0", "�"),
+        state.input_digest,
+        _NUL.sub(r"\1\\ufffd", state.model_dump_json()),
+    )
+
+
+BUILDS: Projection[BuildState] = Projection(
+    name="builds",
+    definition="""
+        build_id text COLLATE "C" PRIMARY KEY,
+        org_id text COLLATE "C" NOT NULL CHECK (org_id <> ''),
+        name text NOT NULL,
+        base text NOT NULL,
+        status text NOT NULL,
+        created_at timestamptz NOT NULL,
+        updated_at timestamptz NOT NULL,
+        version bigint NOT NULL,
+        seconds double precision,
+        failure text,
+        input_digest text NOT NULL,
+        state jsonb NOT NULL""",
+    indexes=(
+        "(org_id, created_at DESC, build_id DESC)",
+        "(org_id, status, created_at DESC, build_id DESC)",
+        "(org_id, name, created_at DESC, build_id DESC)",
+    ),
+    columns=(
+        "build_id",
+        "org_id",
+        "name",
+        "base",
+        "status",
+        "created_at",
+        "updated_at",
+        "version",
+        "seconds",
+        "failure",
+        "input_digest",
+        "state",
+    ),
+    events=frozenset(BUILD_EVENTS),
+    content=digest(BuildState.model_json_schema()),
+    fold=evolve,
+    row=_row,
+    load=BuildState.model_validate_json,
+)
+
+
+class BuildStatePage(Value):
+    """Some builds of one organization, newest first, and where the next page begins."""
+
+    builds: tuple[BuildState, ...]
+    next_cursor: str | None = None
+
+
+class StepDuration(Value):
+    """How long a step took: the median over `samples` completed builds, in seconds."""
+
+    step: StepName
+    cached: bool
+    seconds: float
+    samples: int
+
+
+class BuildQueries:
+    """Questions about the builds of the organization that the transaction was opened for."""
+
+    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+        self._connection = connection
+
+    async def get(self, build_id: str) -> BuildState | None:
+        """Read a build, or nothing if it is absent or another organization's."""
+        found = await self._connection.execute(
+            "SELECT state::text AS state FROM read_model.builds WHERE build_id = %s", (build_id,)
+        )
+        row = await found.fetchone()
+        return None if row is None else BuildState.model_validate_json(row["state"])
+
+    async def version(self, build_id: str) -> int:
+        """Read the version of a build, 0 if it is absent or another organization's."""
+        found = await self._connection.execute("SELECT version FROM read_model.builds WHERE build_id = %s", (build_id,))
+        row = await found.fetchone()
+        return 0 if row is None else int(row["version"])
+
+    async def page(
+        self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
+    ) -> BuildStatePage:
+        """List builds, newest first, by keyset: builds that come meanwhile move no one from page to page.
+
+        Raises:
+            Verdict: `cursor.invalid`.
+
+        """
+        clauses: list[LiteralString] = ["true"]
+        values: list[Any] = []
+        if cursor:
+            clauses.append("(created_at, build_id) < (%s, %s)")
+            values += _decode_cursor(cursor)
+        if status is not None:
+            clauses.append("status = %s")
+            values.append(status)
+        if name is not None:
+            clauses.append("name = %s")
+            values.append(name)
+        query = SQL(
+            "SELECT state::text AS state FROM read_model.builds WHERE {} "
+            "ORDER BY created_at DESC, build_id DESC LIMIT %s"
+        ).format(SQL(" AND ").join(map(SQL, clauses)))
+        found = await self._connection.execute(query, (*values, limit + 1))
+        builds = [BuildState.model_validate_json(row["state"]) for row in await found.fetchall()]
+        more = _encode_cursor(builds[limit - 1]) if len(builds) > limit else None
+        return BuildStatePage(builds=tuple(builds[:limit]), next_cursor=more)
+
+    async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
+        """Tell how long each step took in the last twenty completed builds, of this recipe name or of any."""
+        found = await self._connection.execute(
+            """
+            WITH recent AS (
+                SELECT state FROM read_model.builds
+                WHERE status = 'completed' AND (%(name)s::text IS NULL OR name = %(name)s)
+                ORDER BY created_at DESC, build_id DESC LIMIT %(samples)s
+            )
+            SELECT step->>'step' AS step, (step->>'cached')::boolean AS cached, count(*) AS samples,
+                   percentile_cont(0.5) WITHIN GROUP (ORDER BY (step->>'seconds')::double precision) AS seconds
+            FROM recent, jsonb_array_elements(state->'steps') AS step
+            WHERE step->>'status' = 'completed' AND step->>'seconds' IS NOT NULL
+            GROUP BY 1, 2
+            """,
+            {"name": name, "samples": _SAMPLES},
+        )
+        return tuple(StepDuration.model_validate(row) for row in await found.fetchall())
+
+
+def _encode_cursor(state: BuildState) -> str:
+    text = json.dumps([state.requested_at.isoformat(), state.build_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        padded = cursor[:_LONGEST_CURSOR] + "=" * (-len(cursor) % 4)
+        at, build_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        created_at = datetime.fromisoformat(at)
+        if created_at.tzinfo is not None and isinstance(build_id, str) and "\0" not in build_id:
+            return created_at, build_id
+    except (ValueError, TypeError):
+        pass
+    raise Verdict.because(
+        "cursor.invalid",
+        "the cursor was not made by this list",
+        path="cursor",
+        value=cursor[:64],
+        next="Leave the cursor out to begin at the newest, or pass a next_cursor unchanged.",
+    )

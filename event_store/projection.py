@@ -1,0 +1,112 @@
+"""What a read model is: a table with a row for each aggregate, and the pure fold that fills it."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, LiteralString, Protocol, TypeVar
+
+from psycopg.sql import SQL, Composed, Identifier
+
+from domain.build.events import BuildEvent
+from domain.errors import Fault
+from event_store.mapper import RecordedEvent
+from event_store.names import FRONT_ROLE, ORG_SETTING, OWNER_ROLE, READ_SCHEMA
+
+
+class Versioned(Protocol):
+    """A folded aggregate; `version` is the number of its events."""
+
+    @property
+    def version(self) -> int:
+        """The number of events folded."""
+        ...
+
+
+S = TypeVar("S", bound=Versioned)
+
+
+@dataclass(frozen=True)
+class Projection(Generic[S]):
+    """One read model.
+
+    `definition` is the inside of CREATE TABLE and must have the columns `org_id`, `version` and
+    `state`; `indexes` are the insides of CREATE INDEX. The first of `columns` is the primary key, the
+    aggregate's id as text. `content` names the form of the state: when it or the table changes, the
+    rows are made anew.
+    """
+
+    name: LiteralString
+    definition: LiteralString
+    indexes: tuple[LiteralString, ...]
+    columns: tuple[LiteralString, ...]
+    events: frozenset[str]
+    content: str
+    fold: Callable[[S | None, BuildEvent], S]
+    row: Callable[[S], tuple[object, ...]]
+    load: Callable[[str], S]
+
+    @property
+    def shape(self) -> str:
+        """SHA-256 of all that decides what the rows look like."""
+        parts = (self.definition, *self.indexes, *self.columns, self.content)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def apply(self, state: S | None, recorded: RecordedEvent) -> S:
+        """Fold one event.
+
+        Raises:
+            Fault: `projection.gap` if the event is not the next one of its stream.
+
+        """
+        folded = self.fold(state, recorded.event)
+        if folded.version != recorded.originator_version:
+            raise Fault.because(
+                "projection.gap",
+                f"{self.name}: event {recorded.originator_version} of stream {recorded.originator_id} "
+                f"came where version {folded.version} was due",
+                next="Run: openfactory rebuild-projections",
+            )
+        return folded
+
+    def create(self, table: str) -> list[Composed]:
+        """DDL of the table under the name `table`, with its policies and grants.
+
+        Indexes have no names of their own, so a rebuilt table can take the old one's place.
+        """
+        at = Identifier(READ_SCHEMA, table)
+        front, owner = Identifier(FRONT_ROLE), Identifier(OWNER_ROLE)
+        return [
+            SQL("CREATE TABLE {} ({})").format(at, SQL(self.definition)),
+            *(SQL("CREATE INDEX ON {} {}").format(at, SQL(index)) for index in self.indexes),
+            SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(at),
+            SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(at),
+            SQL("CREATE POLICY owner_writes ON {} TO {} USING (true) WITH CHECK (true)").format(at, owner),
+            SQL(
+                "CREATE POLICY front_reads_its_organization ON {} FOR SELECT TO {} "
+                "USING (org_id = current_setting({}, true))"
+            ).format(at, front, ORG_SETTING),
+            SQL("REVOKE ALL ON {} FROM PUBLIC").format(at),
+            SQL("GRANT SELECT ON {} TO {}").format(at, front),
+        ]
+
+    def upsert(self) -> Composed:
+        """SQL that writes one row: what is there is replaced."""
+        key, *others = self.columns
+        return SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}").format(
+            Identifier(READ_SCHEMA, self.name),
+            SQL(", ").join(map(Identifier, self.columns)),
+            SQL(", ").join([SQL("%s")] * len(self.columns)),
+            Identifier(key),
+            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(column)) for column in others),
+        )
+
+    def select_states(self) -> Composed:
+        """SQL that reads the states of the keys given as an array."""
+        return SQL("SELECT {0}, state::text FROM {1} WHERE {0} = ANY(%s)").format(
+            Identifier(self.columns[0]), Identifier(READ_SCHEMA, self.name)
+        )
+
+
+def rows(projection: Projection[S], states: Sequence[S]) -> list[tuple[object, ...]]:
+    """Make the rows of some states, in the order of the projection's columns."""
+    return [projection.row(state) for state in states]

@@ -1,0 +1,134 @@
+"""Makes a read model anew from the log, beside the old one, and swaps them in one transaction."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from domain.model import Value
+from event_store.catalog import PROJECTIONS
+from event_store.mapper import RecordedEvent, decode
+from event_store.names import LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, READ_SCHEMA, VIEWED_CHANNEL
+from event_store.projection import Projection, Versioned
+
+_FETCH = 2000
+_REBUILD_LOCK = 0x0F_AC_70_13  # an arbitrary number, the same in every release
+
+S = TypeVar("S", bound=Versioned)
+
+
+class Rebuilt(Value):
+    """How many events of the log made how many rows."""
+
+    name: str
+    events: int
+    rows: int
+
+
+def rebuild_projections(owner_url: str) -> tuple[Rebuilt, ...]:
+    """Rebuild every read model; the factory may go on working meanwhile.
+
+    Raises:
+        Fault: `log.unreadable_event` or `projection.gap`; the old rows then stay.
+
+    """
+    return tuple(rebuild_projection(owner_url, projection) for projection in PROJECTIONS)
+
+
+def rebuild_projection(owner_url: str, projection: Projection[S]) -> Rebuilt:
+    """Fold the log in memory up to now, fill a new table, catch up while the projector waits, swap."""
+    fresh = f"{projection.name}_rebuilt"
+    fold = _Fold(projection)
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_REBUILD_LOCK,))
+        fold.read_on(connection)
+        with connection.transaction():
+            connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(READ_SCHEMA, fresh)))
+            for statement in projection.create(fresh):
+                connection.execute(statement)
+        _fill(connection, projection, fresh, fold.take_changed())
+        with connection.transaction():
+            _catch_up_and_swap(connection, projection, fresh, fold)
+    return Rebuilt(name=projection.name, events=fold.events, rows=len(fold.states))
+
+
+def _catch_up_and_swap(connection: Connection[Any], projection: Projection[S], fresh: str, fold: "_Fold[S]") -> None:
+    # The projector takes this row's lock for every batch, so from here on it waits.
+    connection.execute(
+        SQL("SELECT 1 FROM {} WHERE name = %s FOR UPDATE").format(Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)),
+        (projection.name,),
+    )
+    fold.read_on(connection)
+    late = fold.take_changed()
+    connection.execute(
+        SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(
+            Identifier(READ_SCHEMA, fresh), Identifier(projection.columns[0])
+        ),
+        (list(late),),
+    )
+    _fill(connection, projection, fresh, late)
+    _swap(connection, projection, fresh, fold.position)
+    for key, state in late.items():
+        connection.execute("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, f"{key} {state.version}"))
+
+
+class _Fold(Generic[S]):
+    """The states of all aggregates, folded as far as the log was read."""
+
+    def __init__(self, projection: Projection[S]) -> None:
+        self.position = 0
+        self.events = 0
+        self.states: dict[str, S] = {}
+        self._changed: set[str] = set()
+        self._projection = projection
+
+    def read_on(self, connection: Connection[Any]) -> None:
+        """Fold what the log holds behind the position."""
+        for position, recorded in _events(connection, self.position):
+            self.position = position
+            self.events += 1
+            if recorded.event.NAME in self._projection.events:
+                key = str(recorded.originator_id)
+                self.states[key] = self._projection.apply(self.states.get(key), recorded)
+                self._changed.add(key)
+
+    def take_changed(self) -> dict[str, S]:
+        """Give the states that changed since the last time."""
+        changed, self._changed = self._changed, set()
+        return {key: self.states[key] for key in changed}
+
+
+def _events(connection: Connection[Any], after: int) -> Iterator[tuple[int, RecordedEvent]]:
+    query = SQL(
+        "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
+        "WHERE notification_id > %s ORDER BY notification_id"
+    ).format(Identifier(LOG_SCHEMA, LOG_TABLE))
+    # A cursor on the server lives in a transaction, and the rows in memory are those of one fetch.
+    with connection.transaction(), connection.cursor(name="rebuild", binary=True) as cursor:
+        cursor.itersize = _FETCH
+        cursor.execute(query, (after,))
+        for position, stream, version, name, state in cursor:
+            yield position, decode(stream, version, name, state)
+
+
+def _fill(connection: Connection[Any], projection: Projection[S], table: str, states: dict[str, S]) -> None:
+    copy_in = SQL("COPY {} ({}) FROM STDIN").format(
+        Identifier(READ_SCHEMA, table), SQL(", ").join(map(Identifier, projection.columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
+        for state in states.values():
+            copy.write_row(projection.row(state))
+
+
+def _swap(connection: Connection[Any], projection: Projection[S], fresh: str, position: int) -> None:
+    name = Identifier(projection.name)
+    connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(READ_SCHEMA, projection.name)))
+    connection.execute(SQL("ALTER TABLE {} RENAME TO {}").format(Identifier(READ_SCHEMA, fresh), name))
+    connection.execute(
+        SQL("UPDATE {} SET position = %s, shape = %s WHERE name = %s").format(
+            Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)
+        ),
+        (position, projection.shape, projection.name),
+    )
