@@ -13,26 +13,30 @@ from domain.errors import Problem
 from domain.model import Value
 
 
-class AssemblyPlan(Value):
+class StagePlan(Value):
+    """What every stage is told. `epoch` (seconds) is the time of everything that it makes."""
+
+    epoch: int
+
+
+class AssemblyPlan(StagePlan):
     """A packed root file system to be made into `output`.
 
     `layer` is a tar, plain or in zstd; `digest` is the layer's and names everything inside the image.
-    `epoch` (seconds) is the time of everything in the image. `work` is an empty folder on the output's
-    file system.
+    `work` is an empty folder on the output's file system.
     """
 
     layer: Path
     digest: str
-    epoch: int
     title: str
     work: Path
     output: Path
 
 
 class DiskPlan(AssemblyPlan):
-    """A disk image. `scratch_bytes` bounds the memory that the unpacked tree may take."""
+    """A disk image. The tree is unpacked in memory if `scratch_bytes` says how much it may take, else in `work`."""
 
-    scratch_bytes: int
+    scratch_bytes: int | None
 
 
 class LivePlan(AssemblyPlan):

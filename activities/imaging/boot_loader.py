@@ -16,9 +16,9 @@ CONSOLE = "console=tty0 console=ttyS0,115200"  # the last is /dev/console, so a 
 LIVE = "boot=live components=none"  # live-boot(7); no live-config component touches what the recipe says
 
 _COMMON = (
-    "normal configfile linux search search_fs_uuid search_fs_file serial terminal echo test ls cat sleep reboot halt "
-    "all_video part_gpt part_msdos"
-).split()
+    *("normal", "configfile", "linux", "search", "search_fs_uuid", "search_fs_file", "part_gpt", "part_msdos"),
+    *("serial", "terminal", "all_video", "echo", "test", "sleep", "ls", "cat", "reboot", "halt"),
+)
 DISK_MODULES = {
     "i386-pc": (*_COMMON, "biosdisk", "ext2"),
     "x86_64-efi": (*_COMMON, "ext2", "fat"),
@@ -95,9 +95,7 @@ def disk_start(root_id: UUID) -> str:
 
 def live_start(marker: str) -> str:
     """What GRUB's core image on a live medium does first: find the medium by the file at `marker`."""
-    return (
-        f"search --no-floppy --file --set=root {marker}\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
-    )
+    return f"search --no-floppy --file --set=root {marker}\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
 
 
 def disk_menu(title: str, kernel: Kernel, root_id: UUID) -> str:
@@ -123,10 +121,7 @@ def disk_menu(title: str, kernel: Kernel, root_id: UUID) -> str:
 def live_menu(title: str) -> str:
     """The menu of a live medium."""
     return _HEAD + (
-        f"menuentry '{title} (live)' {{\n"
-        f"  linux /live/vmlinuz {LIVE} {CONSOLE}\n"
-        "  initrd /live/initrd\n"
-        "}\n"
+        f"menuentry '{title} (live)' {{\n  linux /live/vmlinuz {LIVE} {CONSOLE}\n  initrd /live/initrd\n}}\n"
     )
 
 

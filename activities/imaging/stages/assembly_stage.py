@@ -1,9 +1,10 @@
-"""The frame of an assembly stage: its plan, its programs, its records, its end.
+"""The frame of a stage: its plan, its programs, its records, its end.
 
 It runs as the first process of a PID namespace (see `infra.sandbox`), so whatever it started ends with it.
 """
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -13,14 +14,15 @@ from typing import IO, TypeVar, cast
 
 from pydantic import BaseModel
 
-from activities.imaging.assembly_plans import AssemblyPlan, StageLine, StageProblem, StageProgress
+from activities.imaging.assembly_plans import StageLine, StagePlan, StageProblem, StageProgress
 from domain.errors import FactoryError, Fault, Verdict
 from infra import process
 
 _PROGRAM_SECONDS = 1800.0
+_NO_SPACE = os.strerror(errno.ENOSPC)  # as programs in the C.UTF-8 locale say it
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
-Plan = TypeVar("Plan", bound=AssemblyPlan)
+Plan = TypeVar("Plan", bound=StagePlan)
 
 
 class Stage:
@@ -108,13 +110,18 @@ def _leave(*_: object) -> None:
 def _why(error: Exception) -> StageProblem:
     """Say why the stage ended: a verdict before a fault, because only that is about the image."""
     leaves = tuple(_leaves(error))
+    if any(_NO_SPACE in f"{leaf} {getattr(leaf, 'tail', '')}" for leaf in leaves):
+        full = Fault.because(
+            "disk.full",
+            "The work did not fit into the disk or memory it was given.",
+            next="Free disk space or memory on the host, then retry.",
+        )
+        return StageProblem(wrong="factory", problems=full.problems)
     for leaf in sorted(leaves, key=lambda leaf: not isinstance(leaf, Verdict)):
         if isinstance(leaf, FactoryError):
             return StageProblem(wrong="image" if isinstance(leaf, Verdict) else "factory", problems=leaf.problems)
     fault = Fault.because(
-        "assemble.failed",
-        f"assembling stopped: {leaves[0]}",
-        next="See the step's log, check the factory's disk and memory, then retry.",
+        "stage.failed", f"The work stopped: {leaves[0]}", next="See the step's log, mend what it names, then retry."
     )
     return StageProblem(wrong="factory", problems=fault.problems)
 

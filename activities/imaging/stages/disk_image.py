@@ -48,8 +48,9 @@ async def make(plan: DiskPlan, stage: Stage) -> None:
 
 
 async def _unpack(plan: DiskPlan, root: Path, stage: Stage) -> None:
-    options = f"size={plan.scratch_bytes},nr_inodes=0,mode=755"
-    await stage.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", root)
+    if plan.scratch_bytes is not None:
+        options = f"size={plan.scratch_bytes},nr_inodes=0,mode=755"
+        await stage.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", root)
     await stage.run(
         *("tar", "--extract", "--file", plan.layer, "--directory", root, "--numeric-owner", "--preserve-permissions"),
         *("--xattrs", "--xattrs-include=*", "--delay-directory-restore", "--exclude=./dev/*"),
@@ -71,9 +72,7 @@ def _add_disk_files(plan: DiskPlan, root: Path, file_system: UUID) -> None:
 async def _partition(raw: Path, layout: DiskLayout, stage: Stage) -> None:
     with raw.open("xb") as file:
         file.truncate(layout.bytes)
-    await stage.run(
-        "sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", raw, stdin=layout.sfdisk_script.encode()
-    )
+    await stage.run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", raw, stdin=layout.sfdisk_script.encode())
 
 
 async def _boot_code(plan: DiskPlan, raw: Path, stage: Stage) -> None:
