@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
 Result = TypeVar("Result", bound=Value)
 
 
-class StepFailed(Exception):  # noqa: N818 - named as the event it leads to
+class StepFailed(Exception):
     """A step could not be done; `detail` says whose fault it is."""
 
     def __init__(self, step: StepName, detail: FailureDetail) -> None:
@@ -101,7 +101,9 @@ class BuildPipeline:
         recipe = self._request.recipe
         resolved = await self._step(
             "resolve",
-            lambda: self._do("resolve", "resolve_recipe", imaging.ResolveInput(job=self._job, recipe=recipe), imaging.ResolveResult),
+            lambda: self._do(
+                "resolve", "resolve_recipe", imaging.ResolveInput(job=self._job, recipe=recipe), imaging.ResolveResult
+            ),
             lambda r: (False, f"{r.packages} packages, {r.download_bytes / 1e6:.0f} MB of .debs, index {r.index}"),
         )
         parent: Layer | None = None
@@ -140,7 +142,10 @@ class BuildPipeline:
         booted = await self._step(
             "boot",
             lambda: self._do("boot", "boot_artifacts", boot, machines.BootResult),
-            lambda r: (False, ", ".join(f"{b.artifact} under {b.firmware.upper()} in {b.seconds:.0f} s" for b in r.reports)),
+            lambda r: (
+                False,
+                ", ".join(f"{b.artifact} under {b.firmware.upper()} in {b.seconds:.0f} s" for b in r.reports),
+            ),
         )
         check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports)
         checked = await self._step("verify", lambda: self._verify(check), _verify_summary)
@@ -213,7 +218,9 @@ class BuildPipeline:
 
     async def _do(self, step: StepName, activity: str, request: Value, result: type[Result]) -> Result:
         try:
-            return await on_host(self._queue, step, activity, request, result, summary=_summary(step, self._request.recipe))
+            return await on_host(
+                self._queue, step, activity, request, result, summary=_summary(step, self._request.recipe)
+            )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise asyncio.CancelledError from error

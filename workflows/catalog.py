@@ -1,6 +1,16 @@
-"""Every workflow there is: what core workers run and what a history can be replayed against."""
+"""Every workflow there is and the sandbox it runs in: for core workers, tests and replays alike."""
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.build import BuildWorkflow
 from workflows.validate import ValidateRecipeWorkflow
 
 WORKFLOWS: tuple[type, ...] = (BuildWorkflow, ValidateRecipeWorkflow)
+
+PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core")
+"""Rooms that do no I/O when imported, and the model library: loaded once, so that values keep their classes."""
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """Make the sandbox that refuses clocks, randomness and I/O in workflow code."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))

@@ -1,12 +1,11 @@
 """The typed client through which everybody starts and signals workflows."""
 
-import uuid
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import (
-    TypedSearchAttributes,
     SearchAttributePair,
+    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
@@ -15,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import read_failure
 from domain.build.inputs import BuildRequest
+from domain.canonical import digest
 from domain.errors import Fault, Verdict
 from workflows import policies
 from workflows.build import BuildWorkflow
@@ -67,27 +67,13 @@ class FactoryClient:
     async def build_known(self, build_id: str, org_id: str) -> str | None:
         """Answer the input digest of the build's request, or nothing if this organization has none of that id."""
         try:
-            description = await self._client.get_workflow_handle(workflow_id(build_id)).describe(
-                rpc_timeout=_RPC_LIMIT
-            )
+            description = await self._client.get_workflow_handle(workflow_id(build_id)).describe(rpc_timeout=_RPC_LIMIT)
             memo = await description.memo()
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 return None
             raise _unavailable(error) from error
         return str(memo.get("input_digest")) if memo.get("org_id") == org_id else None
-
-    async def build_running(self, build_id: str) -> bool:
-        """Whether the build's workflow can still be told anything."""
-        try:
-            description = await self._client.get_workflow_handle(workflow_id(build_id)).describe(
-                rpc_timeout=_RPC_LIMIT
-            )
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                return False
-            raise _unavailable(error) from error
-        return description.status == WorkflowExecutionStatus.RUNNING
 
     async def retry_build(self, build_id: str, command: RetryCommand) -> None:
         """Tell a parked build to go on; a repeated `command_id` is ignored by the workflow."""
@@ -103,8 +89,9 @@ class FactoryClient:
             return await self._client.execute_workflow(
                 ValidateRecipeWorkflow.run,
                 question,
-                id=f"validate-{uuid.uuid4()}",
+                id=f"validate-{digest(question.recipe)[:16]}",  # the same question at the same time is asked once
                 task_queue=policies.CORE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 execution_timeout=policies.QUESTION_LIMIT + timedelta(seconds=10),
                 static_summary=f"Validate {question.recipe.get('name')}",
                 rpc_timeout=_RPC_LIMIT,
@@ -119,11 +106,16 @@ class FactoryClient:
         except RPCError as error:
             raise _unavailable(error) from error
 
+    async def ping(self) -> None:
+        """Return if the server answers."""
+        try:
+            await self._client.service_client.check_health(timeout=timedelta(seconds=5))
+        except RPCError as error:
+            raise _unavailable(error) from error
+
     async def _signal(self, build_id: str, name: str, command: RetryCommand | CancelCommand) -> None:
         try:
-            await self._client.get_workflow_handle(workflow_id(build_id)).signal(
-                name, command, rpc_timeout=_RPC_LIMIT
-            )
+            await self._client.get_workflow_handle(workflow_id(build_id)).signal(name, command, rpc_timeout=_RPC_LIMIT)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise Verdict.because(

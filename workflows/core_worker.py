@@ -4,19 +4,15 @@ import asyncio
 
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.failures import TypedFailures
 from activities.record import RecordActivities
 from activities.wiring import open_recording
 from infra import settings as configuration
 from infra.telemetry import configure_logging
-from workflows.catalog import WORKFLOWS
+from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.policies import CORE_QUEUE
 from workflows.running import STOP_GRACE, connect_patiently, run_until_stopped
-
-PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core")
-"""Rooms without I/O at import and the model library: loaded once, not once per workflow."""
 
 
 def core_worker(client: Client, recording: RecordActivities) -> Worker:
@@ -27,9 +23,7 @@ def core_worker(client: Client, recording: RecordActivities) -> Worker:
         workflows=list(WORKFLOWS),
         activities=[recording.record_build],
         interceptors=[TypedFailures()],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        ),
+        workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=STOP_GRACE,
     )
 

@@ -10,7 +10,7 @@ from activities.failures import TypedFailures
 from activities.wiring import HostActivities, open_host
 from infra import settings as configuration
 from infra.telemetry import configure_logging
-from workflows.policies import IMAGING_QUEUE
+from workflows.policies import HEARTBEAT_THROTTLE, IMAGING_QUEUE
 from workflows.running import STOP_GRACE, connect_patiently, run_until_stopped
 
 _AT_ONCE = 16
@@ -28,6 +28,7 @@ def host_workers(client: Client, host: HostActivities) -> list[Worker]:
             interceptors=[TypedFailures()],
             max_concurrent_activities=_AT_ONCE,
             graceful_shutdown_timeout=STOP_GRACE,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         ),
         Worker(
             client,
@@ -47,6 +48,7 @@ def host_workers(client: Client, host: HostActivities) -> list[Worker]:
             interceptors=[TypedFailures()],
             max_concurrent_activities=_AT_ONCE,
             graceful_shutdown_timeout=STOP_GRACE,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         ),
     ]
 

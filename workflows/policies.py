@@ -16,7 +16,13 @@ RETRY_WINDOW = timedelta(days=7)
 """How long a failed job waits for a `retry` signal."""
 
 HEARTBEAT = timedelta(seconds=20)
-"""Several times `activities.session.HEARTBEAT_SECONDS`: cancellation travels by heartbeat, and a dead worker shows by its lack."""
+"""Several times `activities.session.HEARTBEAT_SECONDS`.
+
+Cancellation travels by heartbeat, and a dead worker shows by the lack of it.
+"""
+
+HEARTBEAT_THROTTLE = timedelta(seconds=2)
+"""How often a worker really sends heartbeats; without it a cancellation takes 0.8 of `HEARTBEAT` to arrive."""
 
 HOST_PICKUP = timedelta(minutes=10)
 """How long a step may wait for the host it is bound to before that host counts as lost."""

@@ -61,6 +61,7 @@ class Factory:
                 host.publish_artifacts,
             ],
             interceptors=[TypedFailures()],
+            max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )
         async with core, shared, own:
             yield
