@@ -1,7 +1,7 @@
 """What a read model is: a table with a row for each aggregate, and the pure fold that fills it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, LiteralString, Protocol, TypeVar
 
@@ -69,14 +69,18 @@ class Projection(Generic[S]):
         return folded
 
     def create(self, table: str) -> list[Composed]:
-        """DDL of the table under the name `table`, with its policies and grants.
+        """DDL of the table under the name `table`; nobody but the owner sees it before it is protected."""
+        return [SQL("CREATE TABLE {} ({})").format(Identifier(READ_SCHEMA, table), SQL(self.definition))]
 
-        Indexes have no names of their own, so a rebuilt table can take the old one's place.
+    def protect(self, table: str) -> list[Composed]:
+        """DDL of the table's indexes, policies and grants.
+
+        It comes after COPY, which row-level security rules out. Indexes have no names of their own, so
+        a rebuilt table can take the old one's place.
         """
         at = Identifier(READ_SCHEMA, table)
         front, owner = Identifier(FRONT_ROLE), Identifier(OWNER_ROLE)
         return [
-            SQL("CREATE TABLE {} ({})").format(at, SQL(self.definition)),
             *(SQL("CREATE INDEX ON {} {}").format(at, SQL(index)) for index in self.indexes),
             SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(at),
             SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(at),
@@ -89,11 +93,11 @@ class Projection(Generic[S]):
             SQL("GRANT SELECT ON {} TO {}").format(at, front),
         ]
 
-    def upsert(self) -> Composed:
+    def upsert(self, table: str | None = None) -> Composed:
         """SQL that writes one row: what is there is replaced."""
         key, *others = self.columns
         return SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}").format(
-            Identifier(READ_SCHEMA, self.name),
+            Identifier(READ_SCHEMA, table or self.name),
             SQL(", ").join(map(Identifier, self.columns)),
             SQL(", ").join([SQL("%s")] * len(self.columns)),
             Identifier(key),
@@ -106,7 +110,3 @@ class Projection(Generic[S]):
             Identifier(self.columns[0]), Identifier(READ_SCHEMA, self.name)
         )
 
-
-def rows(projection: Projection[S], states: Sequence[S]) -> list[tuple[object, ...]]:
-    """Make the rows of some states, in the order of the projection's columns."""
-    return [projection.row(state) for state in states]

@@ -45,10 +45,7 @@ def rebuild_projection(owner_url: str, projection: Projection[S]) -> Rebuilt:
         connection.execute("SELECT pg_advisory_lock(%s)", (_REBUILD_LOCK,))
         fold.read_on(connection)
         with connection.transaction():
-            connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(READ_SCHEMA, fresh)))
-            for statement in projection.create(fresh):
-                connection.execute(statement)
-        _fill(connection, projection, fresh, fold.take_changed())
+            _make_filled(connection, projection, fresh, fold.take_changed())
         with connection.transaction():
             _catch_up_and_swap(connection, projection, fresh, fold)
     return Rebuilt(name=projection.name, events=fold.events, rows=len(fold.states))
@@ -62,13 +59,8 @@ def _catch_up_and_swap(connection: Connection[Any], projection: Projection[S], f
     )
     fold.read_on(connection)
     late = fold.take_changed()
-    connection.execute(
-        SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(
-            Identifier(READ_SCHEMA, fresh), Identifier(projection.columns[0])
-        ),
-        (list(late),),
-    )
-    _fill(connection, projection, fresh, late)
+    with connection.cursor() as cursor:
+        cursor.executemany(projection.upsert(fresh), [projection.row(state) for state in late.values()])
     _swap(connection, projection, fresh, fold.position)
     for key, state in late.items():
         connection.execute("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, f"{key} {state.version}"))
@@ -113,13 +105,18 @@ def _events(connection: Connection[Any], after: int) -> Iterator[tuple[int, Reco
             yield position, decode(stream, version, name, state)
 
 
-def _fill(connection: Connection[Any], projection: Projection[S], table: str, states: dict[str, S]) -> None:
+def _make_filled(connection: Connection[Any], projection: Projection[S], table: str, states: dict[str, S]) -> None:
+    connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(READ_SCHEMA, table)))
+    for statement in projection.create(table):
+        connection.execute(statement)
     copy_in = SQL("COPY {} ({}) FROM STDIN").format(
         Identifier(READ_SCHEMA, table), SQL(", ").join(map(Identifier, projection.columns))
     )
     with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
         for state in states.values():
             copy.write_row(projection.row(state))
+    for statement in projection.protect(table):
+        connection.execute(statement)
 
 
 def _swap(connection: Connection[Any], projection: Projection[S], fresh: str, position: int) -> None:

@@ -70,7 +70,7 @@ def _is_current(connection: Connection[Any], projection: Projection[Any]) -> boo
     found = connection.execute(query, (projection.name,)).fetchone()
     if found is not None:
         return bool(found[0] == projection.shape)
-    for statement in projection.create(projection.name):
+    for statement in (*projection.create(projection.name), *projection.protect(projection.name)):
         connection.execute(statement)
     connection.execute(
         SQL("INSERT INTO {} (name, position, shape) VALUES (%s, 0, %s)").format(at),

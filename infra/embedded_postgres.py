@@ -7,6 +7,7 @@ cannot read what only other users may.
 
 import importlib.util
 import os
+import pwd
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,6 @@ from domain.errors import Fault
 from infra.process import run
 
 SUPERUSER = "postgres"
-_INSIDE_ID = 26  # any id but 0
 _INITDB_SECONDS = 120.0
 _SETTINGS = {
     "shared_buffers": "32MB",
@@ -117,4 +117,6 @@ def clear_stale_lock(data: Path) -> None:
 def _unprivileged(argv: Sequence[str]) -> list[str]:
     if os.geteuid() != 0:
         return list(argv)
-    return ["unshare", "--user", f"--map-user={_INSIDE_ID}", f"--map-group={_INSIDE_ID}", "--", *argv]
+    # initdb looks its user up by name, so the id inside has to be one of /etc/passwd.
+    inside = next(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid)
+    return ["unshare", "--user", f"--map-user={inside}", f"--map-group={inside}", "--", *argv]
