@@ -18,8 +18,14 @@ class GuestExec(Value):
 class Guest(Protocol):
     """A running machine whose guest agent answers."""
 
-    async def run(self, argv: tuple[str, ...], *, timeout: float, stdin: bytes = b"") -> GuestExec:
-        """Run a program in the guest as root.
+    async def run(  # the deadline is the program's in the guest, not this call's alone
+        self,
+        argv: tuple[str, ...],
+        *,
+        timeout: float,  # noqa: ASYNC109
+        stdin: bytes = b"",
+    ) -> GuestExec:
+        """Run a program in the guest as root; status 127 if there is none of that name.
 
         Raises `Verdict` (`guest.agent_silent`) when the agent stops answering and `Fault` when the
         hypervisor does.

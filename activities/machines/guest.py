@@ -1,0 +1,138 @@
+"""Programs in a guest, run by its QEMU guest agent (guest-exec, guest-exec-status)."""
+
+import asyncio
+import base64
+import json
+import time
+from typing import Any
+
+from activities.machines.hypervisor import AgentError, Condition, Hypervisor
+from activities.machines.ports import GuestExec
+from domain.errors import Fault, Verdict
+
+OUTPUT_BYTES = 1 << 20
+_ANSWER_SECONDS = 10
+_SILENCE_SECONDS = 20.0
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+_NOT_STARTED = 127  # as a shell says it
+
+
+class LibvirtGuest:
+    """The guest of the machine `name` (`ports.Guest`)."""
+
+    def __init__(self, hypervisor: Hypervisor, name: str) -> None:
+        self._hypervisor = hypervisor
+        self._name = name
+
+    async def run(self, argv: tuple[str, ...], *, timeout: float, stdin: bytes = b"") -> GuestExec:  # noqa: ASYNC109 - the port's
+        """Run `argv` as root; `timeout` in seconds. Each output stream is cut at `OUTPUT_BYTES`.
+
+        A program that cannot be started gives status 127, one that a signal ended 128 and the signal's number.
+
+        Raises:
+            Verdict: `guest.agent_silent`, `guest.timeout`, `guest.output_too_large` or `guest.off`.
+            Fault: `machine.lost` or `hypervisor.…`.
+
+        """
+        arguments: dict[str, Any] = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
+        if stdin:
+            arguments["input-data"] = base64.b64encode(stdin).decode()
+        deadline = time.monotonic() + timeout
+        try:
+            started = await self._ask("guest-exec", arguments, patient=False)
+        except AgentError as error:
+            return GuestExec(status=_NOT_STARTED, stdout=b"", stderr=str(error).encode())
+        pause = _FIRST_PAUSE
+        while True:
+            status = await self._status(started["pid"])
+            if status["exited"]:
+                return _result(status)
+            if time.monotonic() >= deadline:
+                await self._kill(started["pid"])
+                raise Verdict.because(
+                    "guest.timeout",
+                    f"{argv[0]} did not end within {timeout:.0f} s in the guest",
+                    next="Look at the machine's serial log for what it waits for.",
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    async def ping(self) -> None:
+        """Ask for a sign of life; raises like `run`."""
+        await self._ask("guest-ping", {})
+
+    async def _status(self, pid: int) -> dict[str, Any]:
+        try:
+            return await self._ask("guest-exec-status", {"pid": pid})
+        except AgentError as error:
+            # The agent lives, but libvirt cannot pass on an answer of more than 4 MiB.
+            raise Verdict.because(
+                "guest.output_too_large",
+                f"the output of a program in the guest could not be read: {error}",
+                next="Let the program write less, or write to a file.",
+            ) from error
+
+    async def _kill(self, pid: int) -> None:
+        try:
+            await self._ask("guest-exec", {"path": "kill", "arg": ["-KILL", str(pid)]}, patient=False)
+        except (AgentError, Verdict, Fault):
+            return  # the caller learns of the timeout; the machine is thrown away later anyway
+
+    async def _ask(self, command: str, arguments: dict[str, Any], *, patient: bool = True) -> dict[str, Any]:
+        """Ask once, or until the agent has been silent for `_SILENCE_SECONDS`; only a question may be repeated."""
+        text = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
+        deadline = time.monotonic() + _SILENCE_SECONDS
+        while True:
+            try:
+                return json.loads(await self._hypervisor.agent(self._name, text, _ANSWER_SECONDS))["return"]
+            except AgentError as error:
+                if not error.silent:
+                    raise
+                await self._must_run()
+                if not patient or time.monotonic() >= deadline:
+                    raise Verdict.because(
+                        "guest.agent_silent",
+                        f"the guest agent of {self._name} stopped answering: {error}",
+                        next="Look at the machine's serial log and screenshot.",
+                    ) from error
+            await asyncio.sleep(_LONGEST_PAUSE)
+
+    async def _must_run(self) -> None:
+        raise_unless_running(self._name, await self._hypervisor.condition(self._name))
+
+
+def raise_unless_running(name: str, condition: Condition) -> None:
+    """Say why nothing can be asked of a machine in this condition; returns for a running one.
+
+    Raises:
+        Verdict: `guest.panicked` or `guest.off`: the guest did that.
+        Fault: `machine.lost` or `host.disk`: the host did that.
+
+    """
+    again = "Retry: the machine is booted anew."
+    if condition is Condition.PANICKED:
+        raise Verdict.because(
+            "guest.panicked", f"the kernel of {name} panicked", next="Read the end of the serial log for the panic."
+        )
+    if condition is Condition.OFF:
+        raise Verdict.because(
+            "guest.off", f"{name} switched itself off", next="Read the serial log for what shut the system down."
+        )
+    if condition is Condition.DISK_FULL:
+        raise Fault.because(
+            "host.disk", f"{name} was stopped because the host's disk is full", next="Free disk space, then retry."
+        )
+    if condition in (Condition.KILLED, Condition.GONE):
+        raise Fault.because("machine.lost", f"the process of {name} ended on the host, not by the guest", next=again)
+
+
+def _result(status: dict[str, Any]) -> GuestExec:
+    number = int(status.get("exitcode", 0))
+    if status.get("signal"):
+        number = 128 + int(status["signal"])
+    return GuestExec(status=number, stdout=_output(status, "out-data"), stderr=_output(status, "err-data"))
+
+
+def _output(status: dict[str, Any], key: str) -> bytes:
+    return base64.b64decode(status.get(key, ""))[:OUTPUT_BYTES]

@@ -1,0 +1,101 @@
+"""The reader of a machine's serial port: into a capped file, and to whoever follows it.
+
+QEMU offers the port as a socket, and the machine is started paused until it is read, so no byte is
+missed. A guest that floods its port fills no disk: the file keeps the beginning and the last part. When
+the reader is gone (a killed worker) QEMU drops what the guest writes; the machine goes on.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from activities.machines.console import Console
+
+HEAD_BYTES = 2 << 20
+TAIL_BYTES = 1 << 20
+_CHUNK = 1 << 16
+
+
+class SerialLog:
+    """A log of at most `HEAD_BYTES` + 2 * `TAIL_BYTES`: the beginning, then two turns of the last part."""
+
+    def __init__(self, folder: Path) -> None:
+        self._head = folder / "serial.head"
+        self._tail = folder / "serial.tail"
+        self._older = folder / "serial.tail.1"
+        self._room = HEAD_BYTES
+        self._in_tail = 0
+
+    def write(self, data: bytes) -> None:
+        """Add what the guest wrote."""
+        head, rest = data[: self._room], data[self._room :]
+        if head:
+            self._append(self._head, head)
+            self._room -= len(head)
+        if rest:
+            self._append(self._tail, rest)
+            self._in_tail += len(rest)
+        if self._in_tail >= TAIL_BYTES:
+            self._tail.replace(self._older)
+            self._in_tail = 0
+
+    def read(self) -> bytes:
+        """What is kept, with a line that says so where something is missing."""
+        parts = [path.read_bytes() for path in (self._head, self._older, self._tail) if path.exists()]
+        if self._older.exists():
+            parts.insert(1, b"\n[... the guest wrote more than is kept here ...]\n")
+        return b"".join(parts)
+
+    @staticmethod
+    def _append(path: Path, data: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(data)
+
+
+class SerialPort:
+    """Reads one port for as long as the machine runs. `console` is what was understood so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.console = Console()
+        self._log = SerialLog(folder)
+        self._follower: Callable[[str], None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, socket: Path) -> None:
+        """Connect and read from now on.
+
+        Raises:
+            OSError: there is no such port.
+
+        """
+        reader, writer = await asyncio.open_unix_connection(str(socket))
+        self._task = asyncio.create_task(self._read(reader, writer), name=f"serial {socket.parent.name}")
+
+    def follow(self, line: Callable[[str], None] | None) -> None:
+        """Give each cleaned line to `line` from now on, or to nobody."""
+        self._follower = line
+
+    async def close(self) -> None:
+        """Stop reading; harmless to repeat."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until the port is closed by the machine's end and all of it was read, at most `seconds`."""
+        if self._task is not None:
+            await asyncio.wait((self._task,), timeout=seconds)
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(_CHUNK):
+                    await asyncio.to_thread(self._log.write, data)
+                    for line in self.console.feed(data):
+                        if self._follower is not None:
+                            self._follower(line)
+        finally:
+            writer.close()

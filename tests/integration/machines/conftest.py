@@ -1,0 +1,124 @@
+"""One private libvirtd for all machine tests, and the guests' images."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from activities.job import Job
+from activities.machines.boot import BootLimits
+from activities.machines.libvirt_machines import LibvirtMachines
+from activities.machines.models import BootInput
+from activities.machines.workspace import Size
+from domain.artifacts import Artifact
+from infra.libvirt_client import wait_ready
+from infra.libvirt_daemon import command
+from infra.libvirt_paths import LibvirtPaths
+from infra.settings import Settings, load
+from tests.fakes.objects import FakeObjectStore
+from tests.integration.machines import guest_image
+
+T = TypeVar("T")
+READY_SECONDS = 30.0
+
+
+def blocking(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end in a loop of its own: a fixture of the session may be asked for inside a test's loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+class Daemon:
+    """A private libvirtd's keeper as a child of the test run."""
+
+    def __init__(self, home: Path) -> None:
+        self.paths = LibvirtPaths(home=home)
+        self.process = subprocess.Popen(command(home), start_new_session=True)
+        blocking(self.wait_ready())
+
+    async def wait_ready(self) -> None:
+        await wait_ready(self.paths.uri, time.monotonic() + READY_SECONDS)
+
+    def descendants(self, name: str) -> list[psutil.Process]:
+        """Processes below the keeper whose name begins with `name`."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        return [p for p in below if p.is_running() and p.name().startswith(name)]
+
+    def qemu(self, machine: str) -> psutil.Process:
+        """The QEMU of a machine, wherever the kernel put it in the tree of processes."""
+        own = [
+            p
+            for p in psutil.process_iter(["cmdline"])
+            if f"guest={machine},process=qemu:{machine}" in " ".join(p.info["cmdline"] or ())
+        ]
+        return own[0]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(READY_SECONDS)
+
+
+class Lines:
+    """A step log in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[tuple[float, str]] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def progress(self, percent: float, text: str) -> None:
+        self.steps.append((percent, text))
+
+
+class House:
+    """A home with its libvirtd, its store of blobs and an object store."""
+
+    def __init__(self, settings: Settings, daemon: Daemon, live: Path) -> None:
+        self.settings = settings
+        self.daemon = daemon
+        self.live = live
+        self.objects = FakeObjectStore()
+
+    def machines(self, seconds: float = 90.0) -> LibvirtMachines:
+        """The port's adapter, anew: it belongs to the event loop of one test."""
+        return LibvirtMachines(
+            self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds), size=Size(memory=512, cpus=1)
+        )
+
+    async def artifact(self, behaviour: guest_image.Behaviour, kind: guest_image.Kind) -> Artifact:
+        return await guest_image.make_artifact(self.live, behaviour, kind, self.daemon.paths.store)
+
+    async def order(self, job: str, behaviour: guest_image.Behaviour, *kinds: guest_image.Kind) -> BootInput:
+        artifacts = [await self.artifact(behaviour, kind) for kind in kinds]
+        return BootInput(job=Job(job_id=job, org_id="o"), recipe={}, artifacts=tuple(artifacts))
+
+
+@pytest.fixture(scope="session")
+def live() -> Path:
+    return blocking(guest_image.prepare())
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="of-m-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def house(home: Path, live: Path) -> Iterator[House]:
+    settings = load({"OPENFACTORY_HOME": str(home), "OPENFACTORY_ACCELERATOR": "tcg"})
+    daemon = Daemon(home)
+    yield House(settings, daemon, live)
+    daemon.stop()
