@@ -14,9 +14,9 @@ from activities.imaging.apt_sources import find_mirrors
 from activities.imaging.disk_space import require_disk, scratch_memory
 from activities.imaging.keys import LayerIngredients
 from activities.imaging.layers_plans import BasePlan, ConfigurationPlan, LayerPlan, PackagePlan
-from activities.imaging.layers_stage import run_stage
 from activities.imaging.lock import Lock, LockedPackage, packages_digest, packages_text, read_lock, release_text
 from activities.imaging.models import LayerInput, LayerResult
+from activities.imaging.stage_runner import run_stage
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.imaging.tools import source_digest, tool_versions
 from activities.imaging.workspace import open_workspace

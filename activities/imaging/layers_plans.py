@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from domain.model import Value
+from activities.imaging.assembly_plans import StagePlan
 
 
-class LayerPlan(Value):
+class LayerPlan(StagePlan):
     """A layer to be packed into `output`.
 
-    `epoch` (seconds) is the latest time of anything in it. The tree is made in memory if
+    The tree is made in memory if
     `scratch_bytes` says how much it may take, else in `work`, an empty folder.
     """
 
-    epoch: int
     output: Path
     work: Path
     scratch_bytes: int | None

@@ -1,8 +1,6 @@
-"""Runs a stage in its sandbox: plan in, records out, its problems raised as our own errors."""
+"""Runs a stage in its sandbox and turns its records into log, progress and errors."""
 
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,46 +11,50 @@ from domain.errors import Fault, Verdict
 from infra.process import CommandError, run
 from infra.sandbox import sandboxed
 
-_REPOSITORY = Path(__file__).parents[2]
+_SOURCE_ROOT = Path(__file__).parents[2]
+_SECONDS = 3600.0
 
 
-async def run_stage(
-    module: str, plan: StagePlan, log: StepLog, on_progress: Callable[[float, str], None], *, seconds: float
-) -> None:
-    """Run the stage program `module` of `activities.imaging.stages` to its end.
+async def run_stage(name: str, plan: StagePlan, log: StepLog) -> None:
+    """Run `activities.imaging.stages.<name>` without a network, as root of namespaces of its own.
 
-    It has no network, and sees nothing of this process's environment but the search path. `seconds` is
-    its deadline. Cancelling ends it with everything that it started.
+    Cancelling ends it with everything that it started and mounted.
 
     Raises:
-        Verdict: the image is wrong, as the stage says.
-        Fault: the stage could not do its work; `command.failed` or `command.timeout` when it did not say why.
+        Verdict: the stage found the recipe, a package or the image wrong.
+        Fault: the stage could not do its work; `stage.failed` if it did not say why.
 
     """
-    problems: list[StageProblem] = []
+    problem: StageProblem | None = None
 
-    def listen(line: str) -> None:
+    def take(line: str) -> None:
+        nonlocal problem
         try:
             record = STAGE_RECORD.validate_json(line)
-        except ValidationError:  # standard error of the stage itself: a traceback, or the sandbox's complaint
-            log.line(line)
-            return
+        except ValidationError:
+            record = StageLine(text=line)  # what Python itself says when a stage breaks down
         match record:
             case StageLine():
                 log.line(record.text)
             case StageProgress():
-                on_progress(record.percent, record.text)
+                log.progress(record.percent, record.text)
             case StageProblem():
-                problems.append(record)
+                problem = record
 
-    argv = [sys.executable, "-m", f"activities.imaging.stages.{module}"]
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(_REPOSITORY), "LC_ALL": "C.UTF-8"}
-    document = plan.model_dump_json().encode()
+    argv = sandboxed([sys.executable, "-P", "-m", f"activities.imaging.stages.{name}"])
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_SOURCE_ROOT), "LC_ALL": "C.UTF-8"}
     try:
-        await run(sandboxed(argv), timeout=seconds, on_line=listen, stdin=document, env=environment)
+        await run(
+            argv, timeout=_SECONDS, on_line=take, stdin=plan.model_dump_json().encode(), cwd=Path("/"), env=environment
+        )
     except CommandError as error:
-        if not problems:
-            raise
-        found = problems[0]
-        kind = Verdict if found.wrong == "image" else Fault
-        raise kind(*found.problems) from error
+        raise _reason(problem, error) from error
+
+
+def _reason(problem: StageProblem | None, error: CommandError) -> Verdict | Fault:
+    if problem is not None and problem.problems:
+        return Verdict(*problem.problems) if problem.wrong == "image" else Fault(*problem.problems)
+    if error.code == "command.timeout":
+        return Fault.because("stage.timeout", str(error), next="See the step's log for what it waited for, then retry.")
+    said = "; ".join(line for line in error.tail[-3:] if line.strip())
+    return Fault.because("stage.failed", f"{error.problems[0].message} {said}", next="See the step's log, then retry.")

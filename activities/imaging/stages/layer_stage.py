@@ -50,7 +50,7 @@ def _why(error: Exception) -> StageProblem:
             next="Free disk space or memory on the host, then retry.",
         )
     elif isinstance(error, OSError):
-        error = Fault.because("layer.failed", f"The layer could not be made: {error}", next="See the log, then retry.")
+        error = Fault.because("stage.failed", f"The layer could not be made: {error}", next="See the log, then retry.")
     wrong = "image" if isinstance(error, Verdict) else "factory"
     problems = error.problems if isinstance(error, FactoryError) else ()
     return StageProblem(wrong=wrong, problems=problems)

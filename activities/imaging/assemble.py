@@ -1,0 +1,180 @@
+"""Makes the bootable files of a finished layer (`ports.Assembler`): a disk image and a live medium.
+
+Both are made at the same time, each by a stage of its own in a sandbox; the same layer gives the same
+bytes, whoever makes them. Nothing is left behind: a workspace ends with the attempt, and a mount with
+its namespace.
+"""
+
+import asyncio
+from pathlib import Path
+
+from activities.imaging.assembly_index import Assembly, AssemblyIndex, AssemblyIngredients
+from activities.imaging.assembly_plans import DiskPlan, LivePlan
+from activities.imaging.disk_space import require_disk, scratch_memory
+from activities.imaging.identifiers import volume_label
+from activities.imaging.lock import Lock, read_lock
+from activities.imaging.models import AssembleInput, AssembleResult
+from activities.imaging.stage_runner import run_stage
+from activities.imaging.store import LocalBlobStore
+from activities.imaging.tools import source_digest, tool_versions
+from activities.imaging.workspace import open_workspace
+from activities.step_log import StepLog
+from domain.artifacts import Artifact, ArtifactKind
+from domain.errors import FactoryError, Fault, Verdict
+
+_HERE = Path(__file__).parent
+_PACKAGES = (
+    *("dosfstools", "e2fsprogs", "fdisk", "grub-common", "grub-efi-amd64-bin", "grub-pc-bin", "mtools", "qemu-utils"),
+    *("squashfs-tools", "tar", "xorriso", "zstd"),
+)
+_SOURCES = tuple(
+    _HERE / name
+    for name in (
+        *("boot_loader.py", "disk_layout.py", "identifiers.py", "stages/assembly_stage.py", "stages/disk_image.py"),
+        *("stages/live_image.py", "stages/mke2fs.conf", "stages/rootfs_tree.py"),
+    )
+)
+
+
+class ImageAssembler:
+    """Assembles on this host, for any number of jobs at a time."""
+
+    def __init__(self, home: Path, store: LocalBlobStore) -> None:
+        self._home = home
+        self._store = store
+        self._index = AssemblyIndex(home, store)
+
+    async def assemble(self, request: AssembleInput, log: StepLog) -> AssembleResult:
+        """Make `<recipe>.qcow2` and `<recipe>.iso`, or adopt the ones made before of the same layer.
+
+        Raises:
+            Verdict: `image.no_kernel`, `image.no_live_boot` or `image.bad_path`: the layer cannot become an image.
+            Fault: `layer.missing`, `disk.full`, or what a program of the host could not do.
+
+        """
+        lock = read_lock(self._store, request.lock)
+        ingredients = AssemblyIngredients(
+            layer=request.layer.blob.digest,
+            name=str(request.recipe["name"]),
+            epoch=lock.epoch,
+            tools=await tool_versions(_PACKAGES),
+            sources=source_digest(_SOURCES),
+        )
+        if (found := self._index.find(ingredients.key)) is not None:
+            log.progress(100, "adopted earlier images")
+            return AssembleResult(artifacts=found.artifacts, cached=True, summary=_summary(found, "from the cache"))
+        if not self._store.has(request.layer.blob):
+            raise Fault.because(
+                "layer.missing",
+                f"The layer {request.layer.blob.digest[:12]} is not on this host.",
+                next="Retry; the layer is made again when it cannot be had.",
+            )
+        made = await self._make(request, ingredients, lock, log)
+        self._index.record(made)
+        log.progress(100, "assembled")
+        return AssembleResult(artifacts=made.artifacts, cached=False, summary=_summary(made, "made of this layer"))
+
+    async def _make(
+        self, request: AssembleInput, ingredients: AssemblyIngredients, lock: Lock, log: StepLog
+    ) -> Assembly:
+        room = _Room(lock.installed_bytes, request.layer.blob.bytes)
+        require_disk(self._home, room.disk, "Assembling")
+        log.line(f"Assembling {request.layer.blob.digest[:12]} into a disk image and a live medium.")
+        async with open_workspace(self._home, request.job.job_id, "assemble") as work:
+            disk, live = self._plans(request, ingredients, work, room)
+            both = _Both(log)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(run_stage("disk_image", disk, both.part(0)))
+                    group.create_task(run_stage("live_image", live, both.part(1)))
+            except ExceptionGroup as group:
+                raise _first(group) from group
+            artifacts = [
+                await self._artifact("qcow2", ingredients.name, disk.output),
+                await self._artifact("iso", ingredients.name, live.output),
+            ]
+        for artifact in artifacts:
+            log.line(f"{artifact.name}: {artifact.blob.bytes} bytes, sha256 {artifact.blob.digest}")
+        return Assembly(key=ingredients.key, artifacts=tuple(artifacts))
+
+    def _plans(
+        self, request: AssembleInput, ingredients: AssemblyIngredients, work: Path, room: "_Room"
+    ) -> tuple[DiskPlan, LivePlan]:
+        folders = (work / "disk", work / "live")
+        for folder in folders:
+            folder.mkdir()
+        disk = DiskPlan(
+            epoch=ingredients.epoch,
+            layer=self._store.path(request.layer.blob),
+            digest=ingredients.layer,
+            title=ingredients.name,
+            work=folders[0],
+            output=folders[0] / "disk.qcow2",
+            scratch_bytes=scratch_memory(room.tree),
+        )
+        live = LivePlan(
+            epoch=ingredients.epoch,
+            layer=disk.layer,
+            digest=ingredients.layer,
+            title=ingredients.name,
+            work=folders[1],
+            output=folders[1] / "live.iso",
+            label=volume_label(ingredients.name),
+        )
+        return disk, live
+
+    async def _artifact(self, kind: ArtifactKind, name: str, path: Path) -> Artifact:
+        return Artifact(kind=kind, name=f"{name}.{kind}", blob=await self._store.adopt(path))
+
+
+class _Room:
+    """What assembling needs, in bytes, judged before anything is unpacked."""
+
+    def __init__(self, installed: int, packed: int) -> None:
+        # Packages say what they unpack to; initramfs, caches and whole blocks for small files come on top. A layer
+        # is packed to a third or so, which bounds what a script may have added to it.
+        self.tree = int(max(installed * 1.5, packed * 4)) + (256 << 20)
+        # The raw disk's content, and twice the compressed tree: squashfs and ISO, then the qcow2.
+        self.disk = 2 * self.tree
+
+
+class _Both:
+    """Joins the progress of two stages of about the same length."""
+
+    def __init__(self, log: StepLog) -> None:
+        self.log = log
+        self._percents = [0.0, 0.0]
+
+    def part(self, number: int) -> StepLog:
+        """Give the log of one of the two."""
+        return _Part(self, number)
+
+    def note(self, number: int, percent: float, text: str) -> None:
+        """Take the progress of one of the two."""
+        self._percents[number] = percent
+        self.log.progress(sum(self._percents) / len(self._percents), text)
+
+
+class _Part(StepLog):
+    def __init__(self, both: _Both, number: int) -> None:
+        self._both = both
+        self._number = number
+
+    def line(self, text: str) -> None:
+        self._both.log.line(text)
+
+    def progress(self, percent: float, text: str) -> None:
+        self._both.note(self._number, percent, text)
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """Choose what to tell of two failures: a verdict, else a fault; anything else is a bug and goes up as it is."""
+    known = [error for error in group.exceptions if isinstance(error, FactoryError)]
+    if len(known) < len(group.exceptions):
+        return group
+    return next((error for error in known if isinstance(error, Verdict)), known[0])
+
+
+def _summary(assembly: Assembly, how: str) -> str:
+    sizes = ", ".join(f"{a.kind} {a.blob.bytes / 1e6:.0f} MB" for a in assembly.artifacts)
+    return f"{sizes}; {how}"
