@@ -104,6 +104,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Generator[str]:
     """Address of an empty database that no other test uses, as the superuser."""
+    with empty_database(postgres_server) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def empty_database(postgres_server: str) -> Generator[str]:
+    """Make a database and drop it again."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))

@@ -1,5 +1,6 @@
 """The front sees its organization's rows and nothing else; the owner alone has the log."""
 
+from collections.abc import Generator
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +11,7 @@ from domain.errors import Verdict
 from event_store.log import EventLog
 from event_store.rebuild import rebuild_projections
 from event_store.schema import Migrated, migrate
-from tests.integration.conftest import FRONT_PASSWORD, OWNER_PASSWORD
+from tests.integration.conftest import FRONT_PASSWORD, OWNER_PASSWORD, empty_database
 from tests.integration.event_store.builders import append, requested
 
 pytestmark = pytest.mark.integration
@@ -18,8 +19,15 @@ pytestmark = pytest.mark.integration
 DENIED = psycopg.errors.InsufficientPrivilege
 
 
-@pytest.fixture
-def two_organizations(database: Migrated) -> Migrated:
+@pytest.fixture(scope="module")
+def admin_url(postgres_server: str) -> Generator[str]:
+    with empty_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def two_organizations(admin_url: str) -> Migrated:
+    database = migrate(admin_url, OWNER_PASSWORD, FRONT_PASSWORD)
     with EventLog(database.owner_url) as log:
         append(log, requested(uuid4(), org="org-a", name="a"))
         append(log, requested(uuid4(), org="org-b", name="b"))
@@ -97,23 +105,24 @@ def test_the_front_cannot_switch_row_security_off(two_organizations: Migrated) -
             connection.execute("SELECT * FROM read_model.builds")
 
 
-def test_migrating_again_changes_nothing_and_keeps_the_rows(two_organizations: Migrated, postgres_url: str) -> None:
-    again = migrate(postgres_url, OWNER_PASSWORD, FRONT_PASSWORD)
+def test_migrating_again_changes_nothing_and_keeps_the_rows(two_organizations: Migrated, admin_url: str) -> None:
+    again = migrate(admin_url, OWNER_PASSWORD, FRONT_PASSWORD)
     assert again == two_organizations
     assert again.rebuilt == ()
     assert names_seen(again.owner_url, None) == ["a", "b"]
 
 
-def test_a_read_model_of_another_shape_is_made_anew(two_organizations: Migrated, postgres_url: str) -> None:
+def test_a_read_model_of_another_shape_is_made_anew(two_organizations: Migrated, admin_url: str) -> None:
     with psycopg.connect(two_organizations.owner_url) as connection:
         connection.execute("UPDATE event_log.projections SET shape = 'older'")
         connection.execute("ALTER TABLE read_model.builds DROP COLUMN name")
-    assert migrate(postgres_url, OWNER_PASSWORD, FRONT_PASSWORD).rebuilt == ("builds",)
+    assert migrate(admin_url, OWNER_PASSWORD, FRONT_PASSWORD).rebuilt == ("builds",)
     assert names_seen(two_organizations.front_url, "org-a") == ["a"]
 
 
-def test_the_owner_may_migrate_by_itself_once_the_roles_are_there(database: Migrated) -> None:
-    assert migrate(database.owner_url, OWNER_PASSWORD, FRONT_PASSWORD).owner_url == database.owner_url
+def test_the_owner_may_migrate_by_itself_once_the_roles_are_there(two_organizations: Migrated) -> None:
+    url = two_organizations.owner_url
+    assert migrate(url, OWNER_PASSWORD, FRONT_PASSWORD).owner_url == url
 
 
 def test_without_the_right_to_make_roles_the_sql_to_run_is_told(postgres_url: str) -> None:
@@ -129,7 +138,8 @@ def test_without_the_right_to_make_roles_the_sql_to_run_is_told(postgres_url: st
     assert "CREATE SCHEMA" in (refused.value.problems[0].next or "")
 
 
-def test_a_front_role_that_nothing_binds_is_refused(database: Migrated, postgres_url: str) -> None:
+def test_a_front_role_that_nothing_binds_is_refused(postgres_url: str) -> None:
+    migrate(postgres_url, OWNER_PASSWORD, FRONT_PASSWORD)
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute("ALTER ROLE openfactory_front BYPASSRLS")
         try:
