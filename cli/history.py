@@ -16,9 +16,7 @@ from domain.model import Value
 _FIRST: Final = {"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED", "WorkflowExecutionStarted"}
 _MESSAGE: Final = re.compile(r'message: "((?:[^"\\]|\\.)*)"')
 _MACHINE: Final = re.compile(r"Nondeterminism error: (.+?) machine does not handle this event: HistoryEvent")
-_TYPES: Final = re.compile(
-    r"Nondeterminism error: (\w[\w ]*?) type of scheduled event '(.*?)' does not match .*'(.*?)'"
-)
+_TYPES: Final = re.compile(r"Nondeterminism error: ([\w ]+?) type of scheduled event '.*?' does not match .*'(.*?)'")
 
 
 class History(Value):

@@ -15,7 +15,6 @@ from cli.client.failures import ClientFailure, TransferFailed, UsageFailure
 from domain.errors import Problem
 from domain.views import DownloadLink
 
-_CHUNK: Final = 1 << 20
 _TRIES: Final = 5
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
 _PARTIAL: Final = 206
@@ -164,7 +163,7 @@ async def _append(client: httpx2.AsyncClient, link: DownloadLink, file: BinaryIO
             raise httpx2.RemoteProtocolError("the answer is not the range that was asked for")
         if not continues:
             have = file.truncate(0)
-        async for chunk in response.aiter_bytes(_CHUNK):
+        async for chunk in response.aiter_bytes():
             file.write(chunk[: link.bytes - have])
             have += min(len(chunk), link.bytes - have)
             report(have)

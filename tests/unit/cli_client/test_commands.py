@@ -1,0 +1,215 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.client import builds, logs, recipes
+from cli.client.failures import ToolFailed, Unreachable, UsageFailure
+from cli.client.output import Output
+from domain.errors import Problem
+from tests.fakes.tools import BUILD_ID, Answer, FakeTools, build_view, completed_view, failed_view
+
+
+class Screen:
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._out, self._notes = io.StringIO(), io.StringIO()
+        self.output = Output(
+            as_json=as_json,
+            out=Console(file=self._out, width=160, highlight=False),
+            notes=Console(file=self._notes, width=160, highlight=False),
+        )
+
+    @property
+    def out(self) -> str:
+        return self._out.getvalue()
+
+    @property
+    def notes(self) -> str:
+        return self._notes.getvalue()
+
+
+async def start(tools: FakeTools, screen: Screen, recipe: str, **options: object) -> int:
+    given: dict[str, Any] = {"request_key": None, "wait": False, "followed": builds.Followed()} | options
+    return await builds.start_build(tools, screen.output, recipe, **given)
+
+
+async def test_a_recipe_file_is_sent_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("name: x # a comment\n")
+    tools = FakeTools(create_build=build_view())
+    assert await start(tools, Screen(), str(file), request_key="k") == 0
+    assert tools.asked == [("create_build", {"recipe": "name: x # a comment\n", "request_key": "k"})]
+
+
+async def test_a_template_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tools = FakeTools(create_build=build_view())
+    await start(tools, Screen(), "demo")
+    assert tools.asked[0][1]["recipe"] == "demo"
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"\xff\xfe", "recipe.not_text"), (b"a" * 300_000, "recipe.too_large")])
+async def test_what_is_no_recipe_is_refused_before_anything_is_asked(tmp_path: Path, content: bytes, code: str) -> None:
+    file = tmp_path / "my.json"
+    file.write_bytes(content)
+    with pytest.raises(UsageFailure, match=code):
+        await start(FakeTools(), Screen(), str(file))
+
+
+async def test_a_missing_file_says_what_can_be_given(tmp_path: Path) -> None:
+    with pytest.raises(UsageFailure) as failure:
+        await start(FakeTools(), Screen(), str(tmp_path / "none.yaml"))
+    assert "openfactory recipes" in str(failure.value.problems[0].next)
+
+
+async def test_a_build_that_may_have_been_heard_can_be_repeated_safely() -> None:
+    away = Unreachable(Problem(code="factory.unreachable", message="away", retryable=True, next="Start it."))
+    tools = FakeTools(create_build=away)
+    with pytest.raises(Unreachable) as failure:
+        await start(tools, Screen(), "demo")
+    key = tools.asked[0][1]["request_key"]
+    assert failure.value.problems[0].next == f"Start it. Repeat with --request-key {key}."
+
+
+async def test_waiting_ends_with_the_report_and_zero_when_verified() -> None:
+    screen = Screen()
+    tools = FakeTools(create_build=build_view(), get_build_status=completed_view())
+    assert await start(tools, screen, "demo", wait=True) == 0
+    assert "verified (UEFI, 31 assertions)" in screen.out
+
+
+@pytest.mark.parametrize(("kind", "code"), [("verdict", 1), ("fault", 75)])
+async def test_a_failed_build_tells_scripts_whether_trying_again_may_help(kind: str, code: int) -> None:
+    tools = FakeTools(create_build=build_view(), get_build_status=failed_view(kind))
+    assert await start(tools, Screen(), "demo", wait=True) == code
+
+
+async def test_with_json_standard_output_is_one_document() -> None:
+    screen = Screen(as_json=True)
+    tools = FakeTools(create_build=build_view(), get_build_status=[build_view(), completed_view()])
+    await start(tools, screen, "demo", wait=True)
+    assert json.loads(screen.out)["status"] == "completed"
+    assert "base layer: started" in screen.notes
+
+
+async def test_a_retry_and_its_repetition_are_one_command() -> None:
+    tools = FakeTools(get_build_status=failed_view(), retry_build=build_view(status="pending", version=19))
+    for _ in range(2):
+        await builds.retry_build(tools, Screen().output, BUILD_ID, wait=False, followed=builds.Followed())
+    keys = [arguments["request_key"] for tool, arguments in tools.asked if tool == "retry_build"]
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+
+
+async def test_a_waiting_retry_does_not_report_the_old_failure() -> None:
+    tools = FakeTools(
+        get_build_status=[failed_view(), build_view(version=19), completed_view()],
+        retry_build=build_view(status="pending", version=19),
+    )
+    screen = Screen()
+    code = await builds.retry_build(tools, screen.output, BUILD_ID, wait=True, followed=builds.Followed())
+    assert code == 0
+    assert "Failed at" not in screen.out
+
+
+async def test_cancel_without_anyone_to_ask_wants_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    tools = FakeTools(get_build_status=build_view())
+    with pytest.raises(UsageFailure, match="needs_confirmation"):
+        await builds.cancel_build(tools, Screen().output, BUILD_ID, yes=False)
+    assert [tool for tool, _ in tools.asked] == ["get_build_status"]
+
+
+async def test_cancel_with_yes_asks_nothing() -> None:
+    tools = FakeTools(cancel_build=build_view(status="cancelled"))
+    assert await builds.cancel_build(tools, Screen().output, BUILD_ID, yes=True) == 0
+    assert tools.asked[0][0] == "cancel_build"
+
+
+async def test_the_farewell_names_the_build_that_goes_on() -> None:
+    followed = builds.Followed()
+    assert followed.farewell() is None
+    await start(FakeTools(create_build=build_view()), Screen(), "demo", followed=followed)
+    assert f"openfactory logs {BUILD_ID} --follow" in str(followed.farewell())
+
+
+async def test_an_invalid_recipe_shows_every_problem_and_ends_with_one() -> None:
+    problems = [
+        {"code": "package.not_found", "message": "No package.", "path": "packages[3]", "suggestions": ["nginx"]},
+        {"code": "recipe.unknown_key", "message": "Unknown key.", "path": "packges"},
+    ]
+    screen = Screen()
+    tools = FakeTools(validate_recipe={"valid": False, "problems": problems})
+    assert await recipes.validate_recipe(tools, screen.output, "demo") == 1
+    assert "where: packages[3]" in screen.out
+    assert "2 problem(s)" in screen.out
+
+
+async def test_a_template_is_printed_as_a_document_that_can_be_saved() -> None:
+    screen = Screen()
+    detail: dict[str, object] = {
+        "name": "demo",
+        "title": "Demo",
+        "description": "d",
+        "recipe": {"name": "demo"},
+        "default_packages": [],
+    }
+    await recipes.show_recipes(FakeTools(get_recipe=detail), screen.output, "demo")
+    assert json.loads(screen.out) == {"name": "demo"}
+
+
+def log_view(*texts: str, cursor: str, end: bool, truncated: bool = False) -> dict[str, Any]:
+    lines = [{"at": "2026-11-22T10:00:00Z", "step": "boot", "text": text} for text in texts]
+    return {"build_id": BUILD_ID, "lines": lines, "next_cursor": cursor, "end": end, "truncated": truncated}
+
+
+async def show(tools: FakeTools, screen: Screen, **options: object) -> int:
+    async def no_pause(seconds: float) -> None:
+        return None
+
+    given: dict[str, Any] = {"tail": None, "follow": False, "pause": no_pause} | options
+    return await logs.show_log(tools, screen.output, BUILD_ID, **given)
+
+
+async def test_a_log_in_several_parts_is_printed_whole() -> None:
+    screen = Screen()
+    parts: list[Answer] = [
+        log_view("one", cursor="a", end=False, truncated=True),
+        log_view("two", cursor="b", end=False),
+    ]
+    tools = FakeTools(get_build_log=parts)
+    await show(tools, screen)
+    assert [line.split()[-1] for line in screen.out.splitlines()] == ["one", "two"]
+    assert tools.asked[1][1]["cursor"] == "a"
+
+
+async def test_following_a_log_goes_on_until_its_end_and_over_a_restart() -> None:
+    away = Unreachable(Problem(code="factory.unreachable", message="away", retryable=True))
+    parts = [log_view("one", cursor="a", end=False), away, log_view(cursor="a", end=False)]
+    tools = FakeTools(get_build_log=[*parts, log_view("two", cursor="b", end=True)])
+    screen = Screen()
+    assert await show(tools, screen, follow=True) == 0
+    assert screen.out.count("\n") == 2
+
+
+async def test_a_log_line_cannot_steer_the_terminal() -> None:
+    screen = Screen()
+    await show(FakeTools(get_build_log=log_view("\x1b[31mred\x9b2J", cursor="a", end=True)), screen)
+    assert "\x1b" not in screen.out
+    assert "\x9b" not in screen.out
+
+
+async def test_a_log_as_json_is_one_line_of_the_log_per_line() -> None:
+    screen = Screen(as_json=True)
+    await show(FakeTools(get_build_log=log_view("one", "two", cursor="a", end=True)), screen)
+    assert [json.loads(line)["text"] for line in screen.out.splitlines()] == ["one", "two"]
+
+
+async def test_a_refused_tool_is_told_as_its_problems() -> None:
+    refusal = ToolFailed([Problem(code="permission.denied", message="You may not build.")])
+    with pytest.raises(ToolFailed) as failure:
+        await start(FakeTools(create_build=refusal), Screen(), "demo")
+    assert failure.value.exit_code == 77
