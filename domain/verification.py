@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from domain.model import Value
 
+Bootable = Literal["qcow2", "iso"]
 Firmware = Literal["bios", "uefi"]
 
 
@@ -28,7 +29,7 @@ class AssertionResult(Value):
 class BootReport(Value):
     """How one artifact came up. `seconds` is from power-on to the guest agent's first answer."""
 
-    artifact: Literal["qcow2", "iso"]
+    artifact: Bootable
     firmware: Firmware
     accelerator: Literal["kvm", "tcg"]
     booted: bool
@@ -39,7 +40,7 @@ class BootReport(Value):
 class VerificationReport(Value):
     """All that was checked on one artifact."""
 
-    artifact: Literal["qcow2", "iso"]
+    artifact: Bootable
     firmware: Firmware
     accelerator: Literal["kvm", "tcg"]
     boot_seconds: float

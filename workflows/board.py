@@ -24,7 +24,8 @@ class Board:
 
     def state(self, state: str) -> None:
         """Set `JobState`, by which builds are found."""
-        workflow.upsert_search_attributes([policies.JOB_STATE.value_set(state)])
+        update = policies.JOB_STATE.value_set(state)
+        workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
 
     def running(self, step: StepName) -> None:
         """Show a step at work."""

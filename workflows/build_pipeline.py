@@ -17,12 +17,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.imaging import models as imaging
     from activities.machines import models as machines
     from activities.verification import models as verification
-    from domain.artifacts import Artifact, Layer
+    from domain.artifacts import Artifact, Blob, Layer
     from domain.build.commands import BuildCommand, CompleteStep, RecordArtifacts, RecordVerification, StartStep
     from domain.build.outcome import failed_assertions, judge
     from domain.build.steps import StepName
     from domain.model import Value
-    from domain.verification import VerificationReport
+    from domain.verification import Bootable, VerificationReport
 
 Result = TypeVar("Result", bound=Value)
 
@@ -106,16 +106,13 @@ class BuildPipeline:
             ),
             lambda r: (False, f"{r.packages} packages, {r.download_bytes / 1e6:.0f} MB of .debs, index {r.index}"),
         )
-        parent: Layer | None = None
-        for step in ("base_layer", "package_layer", "configuration_layer"):
-            request = imaging.LayerInput(job=self._job, recipe=recipe, lock=resolved.lock, parent=parent)
-            made = await self._layer(step, request)
-            parent = made.layer
-        if parent is None:
-            raise AssertionError("there are three layers")
-        return parent
+        made = await self._layer("base_layer", resolved.lock, None)
+        made = await self._layer("package_layer", resolved.lock, made.layer)
+        made = await self._layer("configuration_layer", resolved.lock, made.layer)
+        return made.layer
 
-    async def _layer(self, step: StepName, request: imaging.LayerInput) -> imaging.LayerResult:
+    async def _layer(self, step: StepName, lock: Blob, parent: Layer | None) -> imaging.LayerResult:
+        request = imaging.LayerInput(job=self._job, recipe=self._request.recipe, lock=lock, parent=parent)
         return await self._step(
             step,
             lambda: self._do(step, f"build_{step}", request, imaging.LayerResult),
@@ -160,7 +157,7 @@ class BuildPipeline:
         problems = failed_assertions(checked.reports)
         if not problems:
             return checked
-        failed = tuple(r.artifact for r in checked.reports if r.failed)
+        failed: tuple[Bootable, ...] = tuple(r.artifact for r in checked.reports if r.failed)
         capture = machines.CaptureInput(job=self._job, artifacts=failed)
         await self._do("verify", "capture_evidence", capture, machines.CaptureResult)
         raise StepFailed("verify", FailureDetail(kind="verdict", problems=problems))

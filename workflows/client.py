@@ -127,8 +127,6 @@ class FactoryClient:
 
 
 def _unavailable(error: RPCError) -> Fault:
-    return Fault(
-        *Fault.because(
-            "temporal.unavailable", f"The workflow engine does not answer: {error.message}", next="Try again shortly."
-        ).problems
+    return Fault.because(
+        "temporal.unavailable", f"The workflow engine does not answer: {error.message}", next="Try again shortly."
     )

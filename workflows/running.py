@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from domain.errors import Fault
+from infra.notify import ready
 from infra.settings import Settings
 from workflows.connect import connect
 
@@ -42,6 +43,7 @@ async def run_until_stopped(workers: Sequence[Worker]) -> None:
     async with AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)
+        ready()
         _log.info("worker ready: %s", ", ".join(w.task_queue for w in workers))
         await stop.wait()
         _log.info("worker stopping")
