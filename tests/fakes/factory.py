@@ -1,0 +1,251 @@
+"""A whole factory in memory: what the service needs, without a server or a file."""
+
+import itertools
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from domain.build import events as e
+from domain.build.inputs import BuildRequest
+from domain.build.state import BuildState, BuildStatus, evolve
+from domain.caller import Caller, Permission
+from domain.errors import Fault, Problem
+from event_store.models.builds import BuildStatePage, StepDuration
+from infra.ports import LogPage, LogRecord
+from infra.signed_links import LinkSigner
+from service.admission.credentials import OPERATOR
+from service.factory import Factory
+from service.hosts import allowed_hosts
+from service.recipe_catalog import load_catalog
+from tests.fakes.objects import FakeObjectStore
+from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+READER = Caller(org_id="local", subject="reader", plan="free", permissions=frozenset({Permission.READ}))
+NOBODY = Caller(org_id="local", subject="nobody", plan="free", permissions=frozenset())
+STRANGER = OPERATOR.model_copy(update={"org_id": "other", "subject": "stranger"})
+KEYS = {"operator-key": OPERATOR, "reader-key": READER, "nobody-key": NOBODY, "stranger-key": STRANGER}
+
+
+class FakeReads:
+    """Builds folded from events. A version somebody waits for and that is not there never comes."""
+
+    def __init__(self) -> None:
+        self.builds: dict[str, BuildState] = {}
+        self.step_durations: tuple[StepDuration, ...] = ()
+        self.waits: list[tuple[str, int, float]] = []
+        self.arriving: list[e.BuildEvent] = []
+        self.away = False
+
+    def apply(self, *events: e.BuildEvent) -> None:
+        """Fold events into their builds."""
+        for event in events:
+            self.builds[event.build_id] = evolve(self.builds.get(event.build_id), event)
+
+    @asynccontextmanager
+    async def org(self, org_id: str) -> AsyncGenerator["_OrgReads"]:
+        await self.ping()
+        yield _OrgReads(self, org_id)
+
+    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
+        """Bring the events that are on their way, one for each wait."""
+        await self.ping()
+        self.waits.append((build_id, version, timeout))
+        if self.arriving:
+            self.apply(self.arriving.pop(0))
+        state = self.builds.get(build_id)
+        return state is not None and state.org_id == org_id and state.version >= version
+
+    async def ping(self) -> None:
+        if self.away:
+            raise Fault.because("database.unavailable", "the database at 10.9.8.7 does not answer")
+
+
+class _OrgReads:
+    def __init__(self, reads: FakeReads, org_id: str) -> None:
+        self._reads = reads
+        self._org_id = org_id
+
+    def _mine(self) -> list[BuildState]:
+        mine = [state for state in self._reads.builds.values() if state.org_id == self._org_id]
+        return sorted(mine, key=lambda state: (state.requested_at, state.build_id), reverse=True)
+
+    async def get(self, build_id: str) -> BuildState | None:
+        return next((state for state in self._mine() if state.build_id == build_id), None)
+
+    async def page(
+        self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
+    ) -> BuildStatePage:
+        fitting = [
+            state
+            for state in self._mine()
+            if status in (None, state.status) and name in (None, state.recipe.get("name"))
+        ]
+        start = int(cursor or 0)
+        more = str(start + limit) if len(fitting) > start + limit else None
+        return BuildStatePage(builds=tuple(fitting[start : start + limit]), next_cursor=more)
+
+    async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
+        return self._reads.step_durations
+
+
+class FakeWorkflows:
+    """Starts builds by folding their first event at once, unless `lagging`."""
+
+    def __init__(self, reads: FakeReads) -> None:
+        self.reads = reads
+        self.started: list[BuildRequest] = []
+        self.retries: list[tuple[str, RetryCommand]] = []
+        self.cancels: list[tuple[str, CancelCommand]] = []
+        self.verdicts: tuple[Problem, ...] = ()
+        self.validated: list[ValidateInput] = []
+        self.lagging = False
+        self.away = False
+
+    async def start_build(self, request: BuildRequest) -> None:
+        await self.ping()
+        if any(known.build_id == request.build_id for known in self.started):
+            return
+        self.started.append(request)
+        if not self.lagging:
+            self.reads.apply(requested(request))
+
+    async def build_known(self, build_id: str, org_id: str) -> str | None:
+        await self.ping()
+        for request in self.started:
+            if request.build_id == build_id and request.org_id == org_id:
+                return request.input_digest
+        return None
+
+    async def retry_build(self, build_id: str, command: RetryCommand) -> None:
+        await self.ping()
+        self.retries.append((build_id, command))
+
+    async def cancel_build(self, build_id: str, command: CancelCommand) -> None:
+        await self.ping()
+        self.cancels.append((build_id, command))
+
+    async def validate_recipe(self, request: ValidateInput) -> ValidateResult:
+        await self.ping()
+        self.validated.append(request)
+        return ValidateResult(problems=self.verdicts)
+
+    async def ping(self) -> None:
+        if self.away:
+            raise Fault.because("temporal.unavailable", "the workflow engine at 10.9.8.7 does not answer")
+
+
+class FakeLogs:
+    """Logs as lists of records; a cursor is how many were read."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[LogRecord]] = {}
+        self.away = False
+
+    def write(self, job_id: str, *texts: str, step: str = "assemble") -> None:
+        rows = [LogRecord(at=1_900_000_000_000 + i, kind="line", step=step, text=t) for i, t in enumerate(texts)]
+        self.records.setdefault(job_id, []).extend(rows)
+
+    async def read(
+        self,
+        job_id: str,
+        cursor: str | None = None,
+        *,
+        limit_bytes: int = 256 << 10,
+        limit_records: int = 1000,
+        wait_s: float = 0.0,
+        steps: Collection[str] | None = None,
+    ) -> LogPage:
+        taken: list[LogRecord] = []
+        place = int(cursor or 0)
+        left = limit_bytes
+        for record in self.records.get(job_id, [])[place:]:
+            left -= len(record.text.encode(errors="replace"))
+            if len(taken) == limit_records or (left < 0 and taken):
+                break
+            place += 1
+            if steps is None or record.step in steps:
+                taken.append(record)
+        return LogPage(records=tuple(taken), cursor=str(place))
+
+    async def tail(self, job_id: str, n: int) -> LogPage:
+        records = self.records.get(job_id, [])
+        lines = [record for record in records if record.kind == "line"]
+        return LogPage(records=tuple(lines[-n:]), cursor=str(len(records)))
+
+    async def progress(self, job_id: str) -> LogRecord | None:
+        if self.away:
+            raise Fault.because("objects.unavailable", "the object store does not answer")
+        return next((r for r in reversed(self.records.get(job_id, [])) if r.kind == "progress"), None)
+
+
+class FakeCredentials:
+    """Knows the keys of `KEYS`."""
+
+    async def verify(self, credential: str) -> Caller | None:
+        return KEYS.get(credential)
+
+
+@dataclass
+class World:
+    """The fakes, and the factory made of them."""
+
+    reads: FakeReads = field(default_factory=FakeReads)
+    logs: FakeLogs = field(default_factory=FakeLogs)
+    objects: FakeObjectStore = field(default_factory=FakeObjectStore)
+    now: datetime = NOW
+    public_url: str = "http://127.0.0.1:7300"
+
+    def __post_init__(self) -> None:
+        self.workflows = FakeWorkflows(self.reads)
+        numbers = itertools.count(1)
+        self.factory = Factory(
+            reads=self.reads,
+            workflows=self.workflows,
+            logs=self.logs,
+            objects=self.objects,
+            links=LinkSigner(b"k" * 32),
+            credentials=FakeCredentials(),
+            catalog=load_catalog(),
+            public_url=self.public_url,
+            allowed_hosts=allowed_hosts(self.public_url, ("factory.test",)),
+            now=lambda: self.now,
+            new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
+        )
+
+    def build(self, *events: e.BuildEvent, build_id: str, org_id: str = "local") -> str:
+        """Have a build that was requested, and what happened to it since."""
+        request = BuildRequest(build_id=build_id, org_id=org_id, requested_by="operator", recipe=recipe_document())
+        self.workflows.started.append(request)
+        self.reads.apply(requested(request), *events)
+        return build_id
+
+
+def recipe_document() -> dict[str, object]:
+    """Return the canonical document of the smallest sound recipe."""
+    return load_catalog().get("minimal-bookworm").recipe.model_dump(mode="json", by_alias=True)
+
+
+def requested(request: BuildRequest, at: datetime = NOW) -> e.BuildRequested:
+    """Make the first event of a build."""
+    return e.BuildRequested(
+        build_id=request.build_id,
+        org_id=request.org_id,
+        at=at,
+        requested_by=request.requested_by,
+        recipe=request.recipe,
+        recipe_digest=request.recipe_digest,
+        input_digest=request.input_digest,
+        retry_of=request.retry_of,
+    )
+
+
+def failed(build_id: str, *problems: Problem, org_id: str = "local") -> e.BuildFailed:
+    """Make a failure in the boot step."""
+    found = problems or (Problem(code="boot.no_agent", message="the guest agent never answered"),)
+    until = NOW + timedelta(days=7)
+    return e.BuildFailed(
+        build_id=build_id, org_id=org_id, at=NOW, step="boot", generation=0, kind="verdict", problems=found,
+        retry_until=until,
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""Every tool as operator, nobody, another organization and a lower permission; no tool without a row."""
+
+from typing import Any
+
+import pytest
+from mcp.types import CallToolResult
+
+from domain.caller import Caller
+from mcp_server.server import build_tools
+from service.admission.credentials import OPERATOR
+from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, recipe_document
+from tests.unit.mcp_server.conftest import Connect
+
+ID = "11111111-1111-4111-8111-111111111111"
+OK = "ok"
+
+# tool: arguments, then what the operator, a reader of the same organization and another organization get.
+ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "whoami": ({}, OK, OK, OK),
+    "list_recipes": ({}, OK, OK, OK),
+    "get_recipe": ({"name": "minimal-bookworm"}, OK, OK, OK),
+    "validate_recipe": ({"recipe": recipe_document()}, OK, OK, OK),
+    "create_build": ({"recipe": recipe_document()}, OK, "permission.denied", OK),
+    "list_builds": ({}, OK, OK, OK),
+    "get_build_status": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "get_build_log": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "retry_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
+    "cancel_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
+    "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
+}
+CALLERS: dict[str, Caller | None] = {
+    "operator": OPERATOR,
+    "reader": READER,
+    "other organization": STRANGER,
+    "without permissions": NOBODY,
+    "nobody": None,
+}
+
+
+def expected(tool: str, who: str) -> str:
+    _, operator, reader, other = ROWS[tool]
+    rights = {"without permissions": "permission.denied", "nobody": "auth.required"}
+    return {"operator": operator, "reader": reader, "other organization": other, **rights}[who]
+
+
+def outcome(result: CallToolResult) -> str:
+    if result.is_error is not True:
+        return OK
+    assert result.structured_content is not None
+    return str(result.structured_content["code"])
+
+
+TOOL_NAMES = sorted(tool.name for tool in build_tools(World().factory, lambda _: OPERATOR))
+
+
+@pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize("tool", TOOL_NAMES)
+async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, tool: str, who: str) -> None:
+    assert tool in ROWS, f"{tool} has no row: say who may use it"
+    world.build(failed(ID), build_id=ID)
+    async with connect(CALLERS[who]) as client:
+        result = await client.call_tool(tool, ROWS[tool][0])
+    assert outcome(result) == expected(tool, who)
+    if who == "other organization" and tool == "list_builds":
+        assert result.structured_content == {"builds": []}
+
+
+def test_no_row_is_left_of_a_tool_that_is_gone() -> None:
+    assert set(ROWS) == set(TOOL_NAMES)

@@ -1,0 +1,82 @@
+"""What the server promises of itself: names, hints, schemas, and its size."""
+
+import json
+
+import jsonschema
+
+from domain.caller import Caller
+from mcp_server.instructions import INSTRUCTIONS
+from mcp_server.server import build_tools
+from service.admission.credentials import OPERATOR
+from service.permissions import TOOL_PERMISSIONS
+from tests.fakes.factory import READER, World
+from tests.unit.mcp_server.conftest import Connect
+
+TOOLS = [
+    "whoami",
+    "list_recipes",
+    "get_recipe",
+    "validate_recipe",
+    "create_build",
+    "list_builds",
+    "get_build_status",
+    "get_build_log",
+    "retry_build",
+    "cancel_build",
+    "get_download_links",
+]
+MUTATIONS = {"create_build", "retry_build", "cancel_build"}
+
+
+def _nobody(_: object) -> Caller:
+    return OPERATOR
+
+
+async def test_the_tools_are_these_in_this_order(connect: Connect) -> None:
+    async with connect() as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
+
+
+def test_every_tool_has_a_permission_and_every_permission_a_tool(world: World) -> None:
+    assert {tool.name for tool in build_tools(world.factory, _nobody)} == set(TOOL_PERMISSIONS)
+
+
+async def test_who_may_only_read_sees_only_what_reads(connect: Connect) -> None:
+    async with connect(READER) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == set(TOOLS) - MUTATIONS
+    async with connect(None) as client:
+        assert (await client.list_tools()).tools == []
+
+
+def test_every_tool_says_what_it_does_to_the_world(world: World) -> None:
+    for tool in build_tools(world.factory, _nobody):
+        hints = tool.annotations
+        assert hints is not None
+        assert tool.title
+        assert hints.title == tool.title
+        assert hints.read_only_hint is (tool.name not in MUTATIONS)
+        assert hints.destructive_hint is (tool.name == "cancel_build")
+        assert hints.idempotent_hint is (tool.name != "create_build")
+        assert ("request_key" in tool.parameters["properties"]) is (tool.name in MUTATIONS)
+
+
+def test_every_argument_is_described_and_no_other_is_taken(world: World) -> None:
+    for tool in build_tools(world.factory, _nobody):
+        assert tool.parameters["additionalProperties"] is False
+        assert len(tool.description) > 60
+        for name, schema in tool.parameters["properties"].items():
+            assert schema.get("description"), f"{tool.name}.{name}"
+
+
+def test_every_schema_is_one(world: World) -> None:
+    for tool in build_tools(world.factory, _nobody):
+        assert tool.output_schema is not None
+        assert tool.output_schema["type"] == "object"
+        for schema in (tool.parameters, tool.output_schema):
+            jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_what_a_model_reads_of_the_tools_is_short(world: World) -> None:
+    tools = build_tools(world.factory, _nobody)
+    read = sum(len(tool.description) + len(json.dumps(tool.parameters)) for tool in tools)
+    assert read + len(INSTRUCTIONS) < 14_000  # some 3,500 tokens

@@ -1,0 +1,116 @@
+"""Starting builds: once per request key, whatever happens on the way."""
+
+import pytest
+
+from domain.errors import Fault, Verdict
+from service.admission.credentials import OPERATOR
+from service.build_create import create_build
+from tests.fakes.factory import STRANGER, World, recipe_document
+
+RECIPE = recipe_document()
+
+
+async def test_a_new_build_is_started_and_shown(world: World) -> None:
+    view = await create_build(world.factory, OPERATOR, RECIPE)
+    assert (view.status, view.visible, view.replayed, view.version) == ("pending", True, False, 1)
+    assert view.workflow_id == f"build-{view.build_id}"
+    assert [request.org_id for request in world.workflows.started] == ["local"]
+
+
+async def test_the_same_key_gives_the_same_build_without_a_second_start(world: World) -> None:
+    first = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    again = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    assert again.build_id == first.build_id
+    assert (first.replayed, again.replayed) == (False, True)
+    assert len(world.workflows.started) == 1
+
+
+async def test_without_a_key_every_call_is_a_new_build(world: World) -> None:
+    first = await create_build(world.factory, OPERATOR, RECIPE)
+    second = await create_build(world.factory, OPERATOR, RECIPE)
+    assert first.build_id != second.build_id
+
+
+async def test_a_key_means_something_else_in_another_organization(world: World) -> None:
+    ours = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    theirs = await create_build(world.factory, STRANGER, RECIPE, request_key="k1")
+    assert ours.build_id != theirs.build_id
+
+
+async def test_a_key_used_for_another_recipe_is_refused(world: World) -> None:
+    await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, {**RECIPE, "name": "another"}, request_key="k1")
+    assert refusal.value.code == "request_key.reused"
+    assert len(world.workflows.started) == 1
+
+
+async def test_a_build_that_does_not_show_in_time_is_accepted_but_not_visible(world: World) -> None:
+    world.workflows.lagging = True
+    view = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    assert (view.visible, view.replayed, view.status) == (False, False, "pending")
+    assert [timeout for _, _, timeout in world.reads.waits] == [2.0]
+
+
+async def test_a_repeat_before_the_build_is_visible_is_still_recognized(world: World) -> None:
+    world.workflows.lagging = True
+    first = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    again = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    assert (again.build_id, again.replayed, again.visible) == (first.build_id, True, False)
+    with pytest.raises(Verdict, match=r"request_key\.reused"):
+        await create_build(world.factory, OPERATOR, {**RECIPE, "name": "another"}, request_key="k1")
+
+
+async def test_a_read_side_lost_after_the_start_does_not_lose_the_build(world: World) -> None:
+    start = world.workflows.start_build
+
+    async def start_and_lose(request: object) -> None:
+        await start(request)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the same request
+        world.reads.away = True
+
+    world.workflows.start_build = start_and_lose  # type: ignore[method-assign]
+    view = await create_build(world.factory, OPERATOR, RECIPE)
+    assert (view.visible, view.status) == (False, "pending")
+
+
+async def test_nothing_is_promised_while_the_workflow_engine_is_away(world: World) -> None:
+    world.workflows.away = True
+    with pytest.raises(Fault, match=r"temporal\.unavailable"):
+        await create_build(world.factory, OPERATOR, RECIPE)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "ä", "x" * 129, "a\n"])
+async def test_a_key_that_is_no_plain_word_is_refused(world: World, key: str) -> None:
+    with pytest.raises(Verdict, match=r"request_key\.invalid"):
+        await create_build(world.factory, OPERATOR, RECIPE, request_key=key)
+
+
+async def test_a_template_is_built_by_its_name(world: World) -> None:
+    view = await create_build(world.factory, OPERATOR, "minimal-bookworm")
+    assert view.name == RECIPE["name"]
+    assert world.workflows.started[0].recipe == RECIPE
+
+
+async def test_a_template_that_is_not_there_is_answered_with_similar_ones(world: World) -> None:
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, "minimal-bookwrm")
+    assert refusal.value.code == "recipe.not_found"
+    assert "minimal-bookworm" in refusal.value.problems[0].suggestions
+
+
+async def test_yaml_text_is_a_recipe(world: World) -> None:
+    await create_build(world.factory, OPERATOR, "name: tiny\nbaseImage: debian-bookworm\n")
+    assert world.workflows.started[0].recipe["name"] == "tiny"
+
+
+async def test_a_wrong_recipe_starts_nothing_and_names_every_problem(world: World) -> None:
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, {"name": "BAD NAME", "baseImage": "debian-potato", "pakages": []})
+    assert len(refusal.value.problems) >= 3
+    assert world.workflows.started == []
+
+
+async def test_a_build_can_only_replace_one_of_its_own_organization(world: World) -> None:
+    theirs = await create_build(world.factory, STRANGER, RECIPE)
+    with pytest.raises(Verdict, match=r"build\.not_found"):
+        await create_build(world.factory, OPERATOR, RECIPE, retry_of=theirs.build_id)
