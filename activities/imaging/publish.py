@@ -1,0 +1,105 @@
+"""Copies a build's files to the object store (`ports.Publisher`) and reads every one of them back.
+
+Objects are named by their digest, so publishing again finds them there and only reads them again.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from activities.imaging import publish_documents as documents
+from activities.imaging.lock import read_lock
+from activities.imaging.models import PublishInput, PublishResult
+from activities.imaging.publish_copy import Copier
+from activities.imaging.store import LocalBlobStore
+from activities.imaging.workspace import open_workspace
+from activities.step_log import StepLog
+from domain.artifacts import Artifact, Blob
+from infra.log_layout import decode_records, job_prefix
+from infra.ports import ObjectInfo, ObjectStore
+
+_PAGE = 1000
+_CONTENT_TYPES = {
+    "iso": "application/vnd.efi.iso",
+    "recipe": "application/json",
+    "report": "application/json",
+    "manifest": "application/json",
+    "log": "text/plain; charset=utf-8",
+}
+
+
+class ObjectPublisher:
+    """Publishes from this host's store. `version` is the factory's own, for the verification document."""
+
+    def __init__(self, home: Path, store: LocalBlobStore, objects: ObjectStore, *, version: str) -> None:
+        self._home = home
+        self._store = store
+        self._objects = objects
+        self._version = version
+
+    async def publish(self, request: PublishInput, log: StepLog) -> PublishResult:
+        """Publish the images, the documents about them, the build's log and what evidence it left.
+
+        Safe to repeat: what is there with the right digest is not sent again. Memory does not grow with
+        the files.
+
+        Raises:
+            Fault: `artifact.corrupt`, when a file cannot be read back with its digest after two tries;
+                `artifact.missing`, when it is neither here nor there; `objects.unavailable`.
+
+        """
+        images = tuple(documents.honest(artifact, request.reports) for artifact in request.artifacts)
+        artifacts = [*images, *await self._documents(request, images)]
+        async with open_workspace(self._home, request.job.job_id, "publish") as work:
+            artifacts.append(Artifact(kind="log", name="build.log", blob=await self._build_log(request, work)))
+            artifacts += await self._evidence(request, work)
+        sums = await self._store.add(documents.checksums(artifacts))
+        artifacts.append(Artifact(kind="manifest", name="SHA256SUMS", blob=sums))
+        copier = Copier(self._store, self._objects, log, sum(a.blob.bytes for a in artifacts))
+        for artifact in artifacts:
+            await copier.copy(artifact, _content_type(artifact))
+        log.progress(100, "published")
+        return PublishResult(artifacts=tuple(artifacts))
+
+    async def _documents(self, request: PublishInput, images: tuple[Artifact, ...]) -> list[Artifact]:
+        lock = read_lock(self._store, request.lock)
+        add = self._store.add
+        verified = documents.verification_document(request, images, self._version)
+        return [
+            Artifact(kind="recipe", name="recipe.json", blob=await add(documents.recipe_document(request.recipe))),
+            Artifact(kind="manifest", name="packages.json", blob=await add(documents.package_manifest(lock))),
+            Artifact(kind="report", name="verification.json", blob=await add(verified)),
+        ]
+
+    async def _build_log(self, request: PublishInput, work: Path) -> Blob:
+        path = work / "build.log"
+        with path.open("wb") as file:
+            async for info in self._list(job_prefix(request.job.job_id)):
+                file.writelines(documents.log_lines(decode_records(await self._objects.get(info.key))))
+        return await self._store.adopt(path)
+
+    async def _evidence(self, request: PublishInput, work: Path) -> list[Artifact]:
+        found: list[Artifact] = []
+        async for info in self._list(f"evidence/{request.job.job_id}/"):
+            name = documents.evidence_name(info.key)
+            path = work / hashlib.sha256(info.key.encode()).hexdigest()
+            with path.open("wb") as file:
+                async for chunk in self._objects.stream(info.key):
+                    file.write(chunk)
+            found.append(Artifact(kind="evidence", name=name, blob=await self._store.adopt(path)))
+        return found
+
+    async def _list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        after = ""
+        while page := await self._objects.list(prefix, after=after, limit=_PAGE):
+            for info in page:
+                yield info
+            after = page[-1].key
+
+
+def _content_type(artifact: Artifact) -> str:
+    if artifact.name.endswith(".png"):
+        return "image/png"
+    if artifact.name == "SHA256SUMS" or artifact.kind == "evidence":
+        return "text/plain; charset=utf-8"
+    return _CONTENT_TYPES.get(artifact.kind, "application/octet-stream")
