@@ -48,7 +48,6 @@ async def work(plan: BasePlan, stage: Stage) -> None:
         "--variant=minbase",
         "--format=directory",
         f"--architectures={plan.arch}",
-        '--aptopt=APT::Install-Recommends "false"',
         *hooks,
         plan.suite,
         ROOT,

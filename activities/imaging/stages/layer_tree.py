@@ -22,8 +22,6 @@ _NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
 # What is left over from making the tree, or must differ in every machine made from it.
 _REMOVED = (
-    "etc/apt/sources.list",
-    "etc/apt/sources.list.d/*",
     "etc/ssh/ssh_host_*",
     "etc/*-",
     "etc/.pwd.lock",
@@ -47,6 +45,7 @@ _REMOVED = (
     "var/tmp/*",
     "vmlinuz.old",
 )
+_SOURCES = ("etc/apt/sources.list", "etc/apt/sources.list.d/*")
 _TAR_PACK = (
     "--sort=name",
     "--clamp-mtime",
@@ -142,10 +141,10 @@ def inside_root() -> Generator[None]:
         os.close(outside)
 
 
-def scrub() -> None:
-    """Remove what must not be in an image."""
+def scrub(*, sources: bool = True) -> None:
+    """Remove what must not be in an image; `sources` too, until it has its own."""
     with inside_root():
-        for pattern in _REMOVED:
+        for pattern in (*_REMOVED, *(_SOURCES if sources else ())):
             for path in Path("/").glob(pattern):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

@@ -3,7 +3,6 @@
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable
 
 from activities.imaging.layers_plans import PackagePlan
 from activities.imaging.stages.assembly_stage import Stage
@@ -22,16 +21,14 @@ from activities.imaging.stages.layer_tree import (
 from domain.errors import Verdict
 from infra.process import CommandError, OnLine
 
-_STATUS = re.compile(
-    r"^pmstatus:(?P<package>[^:]+):(?P<percent>[0-9.]+):(?P<text>.*)$"
-)  # apt, README.progress-reporting
-_FAILED = re.compile(r"^(?:dpkg: error processing (?:package|archive) )(?P<package>\S+)")
-_NOISE = re.compile(r"^(?:pmstatus|dlstatus|media-change):|^\(Reading database")
+# apt's status pipe would be the better source, but apt makes it non-blocking, which it may not share with a script.
+_DONE = re.compile(r"^(?:Unpacking|Setting up) (?P<package>\S+) \(")
+_FAILED = re.compile(r"^dpkg: error processing (?:package|archive) (?P<package>\S+)")
+_NOISE = re.compile(r"^\(Reading database|^(?:Selecting previously|Preparing to unpack|Get:\d+ file:)")
 _POLICY = "usr/sbin/policy-rc.d"
 _MOUNTED = "run/repository"  # in the tree; /run is gone when the tree is packed
-_INSTALL_SHARE = 0.6
-_TAIL = 60
-_SHOWN = 12
+_INSTALL_FROM, _INSTALL_TO = 10.0, 70.0  # percent of the step
+_SHOWN = 25
 _ENVIRONMENT = ("DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "INITRD=No")
 
 
@@ -63,23 +60,15 @@ async def _install(plan: PackagePlan, stage: Stage) -> None:
         return
     apt = (
         *("-q", "-y", "-o", "Dir::Etc::sourcelist=/run/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null"),
-        *("-o", "APT::Sandbox::User=root", "-o", "APT::Status-Fd=1", "-o", "Dpkg::Options::=--force-unsafe-io"),
-        *("-o", "APT::Install-Recommends=false", "-o", "Dpkg::Use-Pty=0", "-o", "APT::Color=0"),
+        *("-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-unsafe-io", "-o", "Dpkg::Use-Pty=0"),
+        *("-o", "APT::Install-Recommends=false"),
     )
     await _in_tree(stage, "apt-get", *apt, "update")
-    tail: deque[str] = deque(maxlen=_TAIL)
-
-    def follow(line: str) -> None:
-        if match := _STATUS.match(line):
-            stage.progress(10 + float(match["percent"]) * _INSTALL_SHARE, match["text"])
-        elif not _NOISE.match(line):
-            tail.append(line)
-            stage.line(line)
-
+    report = _Report(stage, len(plan.targets))
     try:
-        await _in_tree(stage, "apt-get", *apt, "install", "--", *plan.targets, on_line=follow)
+        await _in_tree(stage, "apt-get", *apt, "install", "--", *plan.targets, on_line=report)
     except CommandError as error:
-        raise _failed(tail, error) from error
+        raise report.verdict(error) from error
     if plan.automatic:
         await _in_tree(stage, "apt-mark", "auto", *plan.automatic, on_line=_quiet)
 
@@ -98,17 +87,37 @@ def _quiet(_: str) -> None:
     """Drop a line: one for each package that is marked."""
 
 
-def _failed(tail: Iterable[str], error: CommandError) -> Verdict:
-    lines = list(tail)
-    names = list(dict.fromkeys(m["package"] for line in lines if (m := _FAILED.match(line))))
-    name = names[0].rsplit("/", 1)[-1].split("_")[0].split(":")[0] if names else None
-    shown = "\n".join(lines[-_SHOWN:]) or str(error)
-    return Verdict.because(
-        "package.install_failed",
-        f"{name or 'A package'} could not be installed:\n{shown}",
-        value=name,
-        next="Remove the package from the recipe or replace it; the step's log has its whole output.",
-    )
+class _Report:
+    """Reads what apt and dpkg write: for the log, for progress, and for the reason of a failure."""
+
+    def __init__(self, stage: Stage, packages: int) -> None:
+        self._stage = stage
+        self._actions = 2 * packages  # each is unpacked, then set up
+        self._done = 0
+        self._failed: list[str] = []
+        self._tail: deque[str] = deque(maxlen=_SHOWN)
+
+    def __call__(self, line: str) -> None:
+        if match := _DONE.match(line):
+            self._done += 1
+            share = min(1.0, self._done / self._actions)
+            self._stage.progress(_INSTALL_FROM + share * (_INSTALL_TO - _INSTALL_FROM), line.split(" (", maxsplit=1)[0])
+        elif match := _FAILED.match(line):
+            self._failed.append(match["package"])
+        if not _NOISE.match(line):
+            self._tail.append(line)
+            self._stage.line(line)
+
+    def verdict(self, error: CommandError) -> Verdict:
+        """Name the package that failed first: others may only have waited for it."""
+        name = self._failed[0].rsplit("/", 1)[-1].split("_")[0].split(":")[0] if self._failed else None
+        said = "\n".join(self._tail) or str(error)
+        return Verdict.because(
+            "package.install_failed",
+            f"{name or 'A package'} could not be installed:\n{said}",
+            value=name,
+            next="Remove the package from the recipe or replace it; the step's log has its whole output.",
+        )
 
 
 if __name__ == "__main__":
