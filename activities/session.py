@@ -1,7 +1,7 @@
 """The frame around every activity that works for a step: its log, its heartbeat, its cancellation."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -29,7 +29,7 @@ class StepSessions:
         self._open_log = open_log
 
     @asynccontextmanager
-    async def open(self, job: Job, step: StepName, *, part: str = "") -> AsyncIterator[StepLog]:
+    async def open(self, job: Job, step: StepName, *, part: str = "") -> AsyncGenerator[StepLog]:
         """Log the step's output and tell Temporal that it lives.
 
         A second activity of the same step names its `part`, so that the two logs are two: it sorts

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from functools import partial
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
 from activities.imaging.layers import LayerFactory
-from activities.imaging.publish import ArtifactPublisher
+from activities.imaging.publish import ObjectPublisher
 from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.imaging.workspace import sweep_workspaces
@@ -24,6 +24,7 @@ from activities.verification.activities import VerificationActivities
 from activities.verification.verifier import GuestVerifier
 from domain.errors import FactoryError, Verdict
 from domain.model import Value
+from domain.version import VERSION
 from event_store.log import EventLog
 from infra.log_stream import JobLog
 from infra.objects import S3ObjectStore
@@ -51,7 +52,7 @@ class HostActivities:
 
 
 @contextmanager
-def open_recording(settings: Settings) -> Iterator[RecordActivities]:
+def open_recording(settings: Settings) -> Generator[RecordActivities]:
     """Open the event log for a core worker.
 
     Raises:
@@ -65,7 +66,7 @@ def open_recording(settings: Settings) -> Iterator[RecordActivities]:
 
 
 @asynccontextmanager
-async def open_host(settings: Settings) -> AsyncIterator[HostActivities]:
+async def open_host(settings: Settings) -> AsyncGenerator[HostActivities]:
     """Open everything that a host works with, after clearing away what a dead worker left.
 
     Raises:
@@ -100,7 +101,7 @@ def _activities(settings: Settings, objects: S3ObjectStore, machines: LibvirtMac
         resolver=AptResolver(settings, store),
         layers=LayerFactory(settings, store, LayerIndex(settings.home, store)),
         assembler=ImageAssembler(settings.home, store),
-        publisher=ArtifactPublisher(store, objects),
+        publisher=ObjectPublisher(settings.home, store, objects, version=VERSION),
     )
     return HostActivities(
         imaging=imaging,

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from domain.version import VERSION
 from service.ports import CredentialVerifier, JobLogs, Links, Objects, ReadModels, Workflows
 from service.recipe_catalog import Catalog
-
-VERSION = "0.1.0"
 
 
 def _now() -> datetime:
