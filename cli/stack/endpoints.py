@@ -1,0 +1,104 @@
+"""Where everything is: what is configured stays, what is not is embedded and gets an address here."""
+
+from pydantic import Field, SecretStr
+
+from domain.errors import Verdict
+from domain.model import Value
+from event_store.names import FRONT_ROLE, OWNER_ROLE
+from infra import embedded_postgres
+from infra.keys import Secrets
+from infra.libvirt_paths import LibvirtPaths
+from infra.settings import S3Settings, Settings, TemporalSettings
+
+
+class Endpoints(Value):
+    """The addresses of all parts. `admin_url` is for migrations alone: its role may make the other two."""
+
+    temporal: TemporalSettings
+    temporal_ui: str | None
+    admin_url: SecretStr
+    owner_password: SecretStr
+    front_password: SecretStr
+    owner_url: SecretStr
+    front_url: SecretStr
+    s3: S3Settings
+    libvirt_uri: str
+    mcp_url: str
+    embedded: frozenset[str] = Field(description="The parts that this stack runs itself.")
+
+
+def find_endpoints(settings: Settings, ports: dict[str, int]) -> Endpoints:
+    """Combine what is configured with the ports of what is embedded."""
+    secrets = Secrets(settings.secrets)
+    given = {
+        "temporal": settings.temporal,
+        "postgres": settings.database_url,
+        "s3": settings.s3,
+        "libvirt": settings.libvirt_uri,
+        "mcp": settings.mcp_url,
+    }
+    temporal_ui = None if settings.temporal else f"http://127.0.0.1:{ports['temporal_ui']}"
+    owner, front = secrets.password("database-owner"), secrets.password("database-front")
+    admin_url, owner_url, front_url = _database(settings, ports["postgres"], secrets, owner, front)
+    return Endpoints(
+        temporal=settings.temporal or TemporalSettings(address=f"127.0.0.1:{ports['temporal']}"),
+        temporal_ui=temporal_ui,
+        admin_url=SecretStr(admin_url),
+        owner_password=SecretStr(owner),
+        front_password=SecretStr(_password_of(front_url)),
+        owner_url=SecretStr(owner_url),
+        front_url=SecretStr(front_url),
+        s3=settings.s3 or _embedded_s3(ports["s3"], secrets),
+        libvirt_uri=settings.libvirt_uri or LibvirtPaths(home=settings.home).uri,
+        mcp_url=settings.mcp_url or f"http://127.0.0.1:{ports['mcp']}",
+        embedded=frozenset(name for name, value in given.items() if value is None),
+    )
+
+
+def _embedded_s3(port: int, secrets: Secrets) -> S3Settings:
+    return S3Settings(
+        endpoint=f"http://127.0.0.1:{port}",
+        access_key="openfactory",
+        secret_key=SecretStr(secrets.password("s3")),
+    )
+
+
+def _database(settings: Settings, port: int, secrets: Secrets, owner: str, front: str) -> tuple[str, str, str]:
+    if settings.database_url is None:
+        return (
+            embedded_postgres.url(port, embedded_postgres.SUPERUSER, secrets.password("postgres")),
+            embedded_postgres.url(port, OWNER_ROLE, owner),
+            embedded_postgres.url(port, FRONT_ROLE, front),
+        )
+    admin = settings.database_url.get_secret_value()
+    owner_url = admin if _user_of(admin) == OWNER_ROLE else _for_role(admin, OWNER_ROLE, owner)
+    given = settings.front_database_url
+    return admin, owner_url, given.get_secret_value() if given else _for_role(admin, FRONT_ROLE, front)
+
+
+def _for_role(url: str, role: str, password: str) -> str:
+    from event_store.roles import url_of  # noqa: PLC0415 - psycopg, and only a configured database needs it here
+
+    return url_of(url, role, password)
+
+
+def _user_of(url: str) -> str:
+    return str(_parts_of(url).get("user", ""))
+
+
+def _password_of(url: str) -> str:
+    return str(_parts_of(url).get("password", ""))
+
+
+def _parts_of(url: str) -> dict[str, object]:
+    from psycopg import ProgrammingError  # noqa: PLC0415 - as above
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        return dict(conninfo_to_dict(url))
+    except ProgrammingError:
+        raise Verdict.because(
+            "settings.invalid",
+            "DATABASE_URL and OPENFACTORY_FRONT_DATABASE_URL must look like postgresql://user:password@host:port/name",
+            path="DATABASE_URL",
+        ) from None

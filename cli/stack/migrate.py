@@ -1,0 +1,95 @@
+"""Makes what the parts expect to find: roles and tables, the bucket, the workflow namespace's settings.
+
+Run once at each start, before the parts that need it: `python -m cli.stack.migrate`. Every step may be repeated.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import timedelta
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.stack.parts import SEARCH_ATTRIBUTES
+from domain.errors import FactoryError
+from event_store.schema import migrate
+from infra import settings as configuration
+from infra.objects import S3ObjectStore
+from infra.settings import Settings
+from infra.telemetry import configure_logging
+from workflows.connect import connect
+
+_RETENTION: Final = timedelta(days=30)
+_LEFT_TO_THE_OPERATOR: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
+_log = logging.getLogger(__name__)
+
+
+async def prepare(settings: Settings, owner_password: str, front_password: str) -> None:
+    """Bring database, object store and workflow engine to what this release needs.
+
+    Raises:
+        FactoryError: one of them refuses, or does not answer.
+
+    """
+    async with asyncio.TaskGroup() as group:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+            group.create_task(asyncio.to_thread(migrate, url, owner_password, front_password))
+        if settings.s3 is not None:
+            group.create_task(_make_bucket(S3ObjectStore(settings.s3)))
+        group.create_task(_prepare_namespace(settings))
+
+
+async def _make_bucket(objects: S3ObjectStore) -> None:
+    try:
+        await objects.ensure_bucket()
+    finally:
+        await objects.aclose()
+
+
+async def _prepare_namespace(settings: Settings) -> None:
+    """Set the namespace's retention and search attributes, where that is ours to do (it is not on Temporal Cloud)."""
+    client = await connect(settings)
+    retention = Duration(seconds=int(_RETENTION.total_seconds()))
+    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    attributes: dict[str, IndexedValueType.ValueType] = dict.fromkeys(SEARCH_ATTRIBUTES, keyword)
+    try:
+        await client.workflow_service.update_namespace(
+            UpdateNamespaceRequest(
+                namespace=client.namespace, config=NamespaceConfig(workflow_execution_retention_ttl=retention)
+            )
+        )
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=attributes)
+        )
+    except RPCError as error:
+        if error.status == RPCStatusCode.ALREADY_EXISTS:
+            return
+        if error.status not in _LEFT_TO_THE_OPERATOR:
+            raise
+        _log.warning("the workflow namespace is not ours to change; its keywords must be %s", SEARCH_ATTRIBUTES)
+
+
+def main() -> int:
+    """Prepare everything that the environment names; the exit status tells if it worked."""
+    configure_logging("migrate")
+    owner, front = os.environ["OPENFACTORY_OWNER_PASSWORD"], os.environ["OPENFACTORY_FRONT_PASSWORD"]
+    status = 0
+    try:
+        asyncio.run(prepare(configuration.load(), owner, front))
+    except* FactoryError as group:
+        status = 1
+        for error in group.exceptions:
+            _log.error("%s", error)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

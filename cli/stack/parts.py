@@ -1,0 +1,218 @@
+"""The parts of the stack, each as one value. What is configured from outside is not among them."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cli.stack.endpoints import Endpoints
+from cli.stack.environment import ROOT, Environments
+from cli.stack.part import Answers, Ends, Listens, Notifies, Part, ServesPostgres
+from infra import embedded_postgres, libvirt_daemon
+from infra.libvirt_paths import LibvirtPaths
+from infra.settings import Settings
+
+SEARCH_ATTRIBUTES: Final = ("JobKind", "JobState", "OrgId", "Recipe")
+
+_WEED_MEMORY: Final = "256MiB"
+_WEED_VOLUMES: Final = 100  # of 1 GiB each; a volume takes space only as it fills
+_WEED_GRPC: Final = (
+    ("s3", "s3_grpc"),
+    ("filer", "s3_filer_grpc"),
+    ("master", "s3_master_grpc"),
+    ("volume", "s3_volume_grpc"),
+)
+
+
+def stack_parts(settings: Settings, endpoints: Endpoints, ports: dict[str, int]) -> tuple[Part, ...]:
+    """List what to run for these settings, in the order in which it is shown."""
+    environments = Environments(settings, endpoints)
+    servers = {
+        "postgres": lambda: _postgres(settings, environments, ports),
+        "temporal": lambda: _temporal(settings, environments, ports),
+        "s3": lambda: _s3(settings, environments, ports),
+        "libvirt": lambda: _libvirt(settings, environments),
+    }
+    embedded = tuple(make() for name, make in servers.items() if name in endpoints.embedded)
+    return (*embedded, *_workers(environments, endpoints.embedded), *_faces(settings, environments, endpoints))
+
+
+def _postgres(settings: Settings, environments: Environments, ports: dict[str, int]) -> Part:
+    return Part(
+        name="postgres",
+        argv=tuple(embedded_postgres.server_argv(settings.home / "postgres" / "data", ports["postgres"])),
+        env=environments.base("postgres"),
+        probes=(ServesPostgres(dsn=f"host=127.0.0.1 port={ports['postgres']} user=postgres"),),
+        stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for clients (postgres(1))
+        stop_seconds=4.0,
+    )
+
+
+def _temporal(settings: Settings, environments: Environments, ports: dict[str, int]) -> Part:
+    attributes = [word for name in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{name}=Keyword")]
+    return Part(
+        name="temporal",
+        argv=(
+            _program("temporal"),
+            *("--env-file", str(ROOT / "temporal-dev.yaml")),
+            *("--env", "dev"),
+            *("server", "start-dev"),
+            *("--ip", "127.0.0.1"),
+            *("--port", str(ports["temporal"])),
+            *("--ui-port", str(ports["temporal_ui"])),
+            *("--http-port", str(ports["temporal_http"])),
+            *("--metrics-port", str(ports["temporal_metrics"])),
+            *("--db-filename", str(settings.home / "temporal" / "temporal.db")),
+            *attributes,
+        ),
+        env=environments.base("temporal"),
+        # Through the UI's server to the frontend: when it knows the namespace, all of it is up.
+        probes=(Answers(port=ports["temporal_ui"], path="/api/v1/namespaces/default", statuses=(200,)),),
+        stop_seconds=4.0,
+    )
+
+
+def _s3(settings: Settings, environments: Environments, ports: dict[str, int]) -> Part:
+    return Part(
+        name="s3",
+        argv=(
+            _program("weed"),
+            "-logtostderr=true",
+            "server",
+            f"-dir={settings.home / 's3'}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-master.port={ports['s3_master']}",
+            f"-master.port.grpc={ports['s3_master_grpc']}",
+            # A master that is alone needs no quorum; with the default it waits 20 s for one after a restart.
+            "-master.electionTimeout=1s",
+            "-master.heartbeatInterval=100ms",
+            "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=1024",
+            f"-volume.port={ports['s3_volume']}",
+            f"-volume.port.grpc={ports['s3_volume_grpc']}",
+            f"-volume.max={_WEED_VOLUMES}",
+            "-volume.preStopSeconds=0",
+            "-filer",
+            f"-filer.port={ports['s3_filer']}",
+            f"-filer.port.grpc={ports['s3_filer_grpc']}",
+            f"-filer.localSocket={settings.run / 'filer.sock'}",
+            "-s3",
+            f"-s3.port={ports['s3']}",
+            f"-s3.port.grpc={ports['s3_grpc']}",
+            f"-s3.localSocket={settings.run / 's3.sock'}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-s3.iam=false",
+            f"-s3.config={s3_config(settings)}",
+        ),
+        env={**environments.base("s3"), "GOMEMLIMIT": _WEED_MEMORY},
+        probes=(
+            Answers(port=ports["s3"], statuses=(403,)),
+            # Without a volume server that has joined, every write fails.
+            Answers(port=ports["s3_master"], path="/dir/status", statuses=(200,), contains='"DataNodes"'),
+        ),
+        # Asked to stop it waits 15 s for streams between its own parts. By then all its clients are gone, and
+        # what it had acknowledged is with the kernel: killing it loses nothing (see the stack's fault test).
+        stop_signal=signal.SIGKILL,
+        leaves=(
+            *(_weed_socket(server, ports[port]) for server, port in _WEED_GRPC),
+            settings.run / "filer.sock",
+            settings.run / "s3.sock",
+        ),
+    )
+
+
+def _weed_socket(server: str, port: int) -> Path:
+    return Path(f"/tmp/seaweedfs-{server}-grpc-{port}.sock")  # noqa: S108 - where weed puts them
+
+
+def _libvirt(settings: Settings, environments: Environments) -> Part:
+    return Part(
+        name="libvirt",
+        argv=tuple(libvirt_daemon.command(settings.home)),
+        env=environments.python("libvirt"),
+        probes=(Listens(path=LibvirtPaths(home=settings.home).socket),),
+        stop_seconds=6.0,
+    )
+
+
+def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
+    return (
+        Part(
+            name="migrate",
+            argv=_python("cli.stack.migrate"),
+            env=e.python("migrate") | e.migration() | e.objects() | e.temporal(),
+            after=_of(embedded, "postgres", "s3", "temporal"),
+            probes=(Ends(),),
+            ready_seconds=120.0,
+        ),
+        Part(
+            name="core-worker",
+            argv=_python("workflows.core_worker"),
+            env=e.python("core-worker") | e.temporal() | e.owner() | e.objects(),
+            after=("migrate",),
+            probes=(Notifies(),),
+            stop_seconds=7.0,
+        ),
+        Part(
+            name="host-worker",
+            argv=_python("workflows.host_worker"),
+            env=e.python("host-worker") | e.temporal() | e.objects() | e.host(),
+            after=("migrate", *_of(embedded, "libvirt")),
+            probes=(Notifies(),),
+            ready_seconds=90.0,
+            stop_seconds=8.0,
+        ),
+        Part(
+            name="projector",
+            argv=_python("event_store.projector"),
+            env=e.python("projector") | e.owner(),
+            after=("migrate",),
+            probes=(Notifies(),),
+            stop_seconds=4.0,
+        ),
+    )
+
+
+def _faces(settings: Settings, e: Environments, endpoints: Endpoints) -> tuple[Part, ...]:
+    shared = e.temporal() | e.front() | e.objects() | {"OPENFACTORY_MCP_URL": endpoints.mcp_url}
+    server = Part(
+        name="mcp",
+        argv=_python("mcp_server"),
+        env=e.python("mcp") | shared,
+        after=("migrate",),
+        probes=(Answers(port=urlsplit(endpoints.mcp_url).port or 0, path="/healthz", statuses=(200,)),),
+    )
+    gateway = Part(
+        name="gateway",
+        argv=_python("console"),
+        env=e.python("gateway") | shared,
+        after=("migrate",),
+        probes=(Answers(port=settings.port, address=reachable(settings.bind)),),
+    )
+    return (server, gateway) if "mcp" in endpoints.embedded else (gateway,)
+
+
+def reachable(bind: str) -> str:
+    """Return an address of this machine at which a server bound to `bind` answers."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - recognised, not bound to
+
+
+def _of(embedded: frozenset[str], *names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if name in embedded)
+
+
+def _program(name: str) -> str:
+    """The program of a wheel, beside the interpreter that runs this."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
+
+
+def s3_config(settings: Settings) -> Path:
+    """The embedded object store's list of identities."""
+    return settings.home / "s3" / "identities.json"
