@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from domain.errors import FactoryError, Problem
 from domain.model import Value
+from mcp_server.json_schema import plain_schema, without_words
 from mcp_server.render import problems_text, view_text
 
 _log = logging.getLogger(__name__)
@@ -53,8 +54,8 @@ def tools_of(owner: object) -> list[Tool]:
             annotations=annotations,
             structured_output=True,
         )
-        tool.parameters = {**_untitled(tool.parameters), "additionalProperties": False}
-        tool.fn_metadata.output_schema = _untitled(tool.fn_metadata.output_schema or {})
+        tool.parameters = {**plain_schema(tool.parameters), "additionalProperties": False}
+        tool.fn_metadata.output_schema = without_words(plain_schema(tool.fn_metadata.output_schema or {}))
         found.append(tool)
     return found
 
@@ -150,13 +151,3 @@ def _paragraphs(docstring: str) -> str:
     """Unfold a docstring's lines: clients wrap text themselves."""
     paragraphs = "\n".join(line.strip() for line in docstring.strip().splitlines()).split("\n\n")
     return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
-
-
-def _untitled(schema: Any) -> Any:  # noqa: ANN401 - JSON schema, of any depth
-    """Drop the titles that pydantic makes of names: they cost tokens and say nothing."""
-    if isinstance(schema, dict):
-        node = cast("dict[str, Any]", schema)
-        return {k: _untitled(v) for k, v in node.items() if not (k == "title" and isinstance(v, str))}
-    if isinstance(schema, list):
-        return [_untitled(item) for item in cast("list[Any]", schema)]
-    return schema

@@ -16,6 +16,7 @@ _TEXT = 300
 _MESSAGE = 500
 _MOST_PROBLEMS = 12
 _MOST_FAILED_RESULTS = 12
+_MOST_RESULTS = 100  # more would not fit, however short they are
 
 FOLLOW = "Call get_build_status with this build_id and wait_s=25 to follow it."
 
@@ -102,9 +103,10 @@ def clipped(problem: Problem) -> Problem:
 
 
 def _report(report: VerificationReport, detail: Detail) -> ReportView:
-    chosen: Sequence[AssertionResult] = report.results
-    if detail == "concise":
-        chosen = [result for result in report.results if not result.passed][:_MOST_FAILED_RESULTS]
+    failed = [result for result in report.results if not result.passed]
+    chosen = failed[:_MOST_FAILED_RESULTS]
+    if detail == "full":
+        chosen = _best(report.results, _MOST_RESULTS)
     return ReportView(
         artifact=report.artifact,
         firmware=report.firmware,
@@ -126,7 +128,7 @@ def _fitted(view: BuildView) -> BuildView:
     """Leave out passed results, newest first, until the view fits; say what is not there."""
     while _size(view) > VIEW_BYTES and any(report.results for report in view.reports):
         longest = max(view.reports, key=lambda report: len(report.results))
-        kept = _without_half(longest.results)
+        kept = _best(longest.results, len(longest.results) // 2)
         reports = tuple(r.model_copy(update={"results": kept}) if r is longest else r for r in view.reports)
         view = view.model_copy(update={"reports": reports})
     missing = sum(report.passed + report.failed - len(report.results) for report in view.reports)
@@ -141,11 +143,10 @@ def _fitted(view: BuildView) -> BuildView:
     return view.model_copy(update={"cut": cut})
 
 
-def _without_half(results: tuple[AssertionResult, ...]) -> tuple[AssertionResult, ...]:
-    """Drop half of the results, passed ones before failed ones, and keep the order of the rest."""
+def _best(results: Sequence[AssertionResult], count: int) -> tuple[AssertionResult, ...]:
+    """Keep so many results, failed ones before passed ones, in their order."""
     ranked = sorted(range(len(results)), key=lambda i: (results[i].passed, i))
-    kept = sorted(ranked[: len(results) // 2])
-    return tuple(results[i] for i in kept)
+    return tuple(results[i] for i in sorted(ranked[:count]))
 
 
 def _size(view: BuildView) -> int:

@@ -1,0 +1,51 @@
+"""The aiohttp application of the edge."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
+
+from console.downloads import download
+from console.front_page import front_page, mark, style_sheet
+from console.guard import errors_in_words, known_names_only, safe_headers
+from console.html import Pages
+from console.keys import BOARD, FACTORY, PAGES, UPSTREAM
+from console.mcp_proxy import McpProxy
+from console.state import StateBoard
+from service.factory import Factory
+
+_CONNECT_SECONDS = 2.0
+
+
+def build_app(factory: Factory, mcp_url: str) -> web.Application:
+    """Make the application for an open factory and the MCP server at `mcp_url`."""
+    app = web.Application(middlewares=[errors_in_words, known_names_only])
+    app[FACTORY] = factory
+    app[PAGES] = Pages(factory.version)
+    app.on_response_prepare.append(safe_headers)
+
+    async def upstream(app: web.Application) -> AsyncIterator[None]:
+        # A new connection for each request: on a kept one that the server has closed meanwhile a POST
+        # is lost, and on the loopback a new one costs less than a millisecond.
+        async with ClientSession(
+            connector=TCPConnector(limit=0, force_close=True),
+            timeout=ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            auto_decompress=False,
+            cookie_jar=DummyCookieJar(),
+        ) as session:
+            app[UPSTREAM] = session
+            app[BOARD] = StateBoard(factory, session, mcp_url)
+            yield
+
+    app.cleanup_ctx.append(upstream)
+    app.router.add_get("/", front_page)
+    app.router.add_get("/healthz", _alive)
+    app.router.add_get("/static/style.css", style_sheet)
+    app.router.add_get("/static/mark.svg", mark)
+    app.router.add_get("/download/{token}/{name}", download)
+    app.router.add_route("*", "/mcp-stream/{rest:.*}", McpProxy(mcp_url).handle)
+    return app
+
+
+async def _alive(_: web.Request) -> web.Response:
+    """Tell that this process serves."""
+    return web.json_response({"status": "up"}, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,54 @@
+"""The front page: whether the factory works, and how to connect to it. It knows no organization."""
+
+from aiohttp import web
+
+from console.clients import PLACEHOLDER, client_setups
+from console.html import Markup, Pages, joined
+from console.keys import BOARD, FACTORY, PAGES
+from domain.views import FactoryHealth, PartHealth
+
+_STYLE_SECONDS = 365 * 24 * 3600
+
+
+async def front_page(request: web.Request) -> web.Response:
+    """Answer `/`."""
+    health = await request.app[BOARD].look()
+    pages = request.app[PAGES]
+    mcp_url = f"{request.app[FACTORY].public_url}/mcp-stream/mcp"
+    page = pages.page("OpenFactory", _front(pages, health, mcp_url))
+    return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+async def style_sheet(request: web.Request) -> web.Response:
+    """Answer `/static/style.css`; its address changes with its content."""
+    headers = {"Cache-Control": f"public, max-age={_STYLE_SECONDS}, immutable"}
+    return web.Response(body=request.app[PAGES].style, content_type="text/css", headers=headers)
+
+
+async def mark(request: web.Request) -> web.Response:
+    """Answer `/static/mark.svg`."""
+    headers = {"Cache-Control": "public, max-age=3600"}
+    return web.Response(body=request.app[PAGES].mark, content_type="image/svg+xml", headers=headers)
+
+
+def _front(pages: Pages, health: FactoryHealth, mcp_url: str) -> Markup:
+    down = sum(not part.ok for part in health.parts)
+    words = "every part answers" if health.ok else f"{down} of {len(health.parts)} parts do not answer"
+    setups = client_setups(mcp_url)
+    return pages.part(
+        "front",
+        state=words,
+        state_class="good" if health.ok else "bad",
+        parts=joined(_part(pages, part) for part in health.parts),
+        mcp_url=mcp_url,
+        placeholder=PLACEHOLDER,
+        clients=joined(
+            pages.part("client", open=Markup("" if number else " open"), **setup._asdict())
+            for number, setup in enumerate(setups)
+        ),
+    )
+
+
+def _part(pages: Pages, part: PartHealth) -> Markup:
+    note = part.note or ("answers" if part.ok else "down")
+    return pages.part("part", state="good" if part.ok else "bad", name=part.name, note=note)

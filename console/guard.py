@@ -1,0 +1,95 @@
+"""What holds for every request: known host, known origin, safe headers, and words for every error."""
+
+import logging
+import uuid
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from console.keys import FACTORY
+from console.problems import problem_response
+from domain.errors import FactoryError, Problem
+from service.hosts import host_allowed, origin_allowed
+
+_log = logging.getLogger(__name__)
+
+# Pages have one style sheet, one picture and no script.
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_WORDS = {
+    404: ("page.not_found", "There is no such page.", "Check the address, or begin at the front page."),
+    405: ("method.not_allowed", "This page cannot be used that way.", "Open it with a plain GET request."),
+}
+
+
+async def safe_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that every answer of the edge has; what a handler set stays."""
+    response.headers["Server"] = "OpenFactory"
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+@web.middleware
+async def known_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests that call the factory by a name it does not have, or that come from a foreign page."""
+    allowed = request.app[FACTORY].allowed_hosts
+    if not host_allowed(request.headers.get("Host"), allowed):
+        problem = Problem(
+            code="host.not_allowed",
+            message="This factory is not known by this name.",
+            next="Use the address it was set up with, or add the name to OPENFACTORY_ALLOWED_HOSTS.",
+        )
+        return problem_response(request, 421, problem)
+    if not origin_allowed(request.headers.get("Origin"), allowed):
+        problem = Problem(
+            code="origin.not_allowed",
+            message="Pages of this origin may not call the factory.",
+            next="Call it from a page of its own, or add the host to OPENFACTORY_ALLOWED_HOSTS.",
+        )
+        return problem_response(request, 403, problem)
+    return await handler(request)
+
+
+@web.middleware
+async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what was raised into an answer; a bug gets an incident number and its trace goes to the log."""
+    try:
+        return await handler(request)
+    except web.HTTPException as raised:
+        if raised.status not in _WORDS:
+            raise
+        code, message, advice = _WORDS[raised.status]
+        return problem_response(request, raised.status, Problem(code=code, message=message, next=advice))
+    except FactoryError as error:
+        if error.retryable:
+            return problem_response(request, 503, _public(error.problems[0]), {"Retry-After": "2"})
+        return problem_response(request, 400, error.problems[0])
+    except (ConnectionError, TimeoutError):
+        raise  # the client went away; there is nobody to answer
+    except Exception:  # noqa: BLE001 - the last frame that can answer; it is logged whole
+        incident = uuid.uuid4().hex[:12]
+        # The path may hold a download's token, so it is not written.
+        _log.exception("a request failed, incident %s", incident)
+        message = f"The factory failed here (incident {incident})."
+        advice = "Try again once; if it stays, give the number to whoever runs this factory."
+        return problem_response(request, 500, Problem(code="factory.internal", message=message, next=advice))
+
+
+def _public(problem: Problem) -> Problem:
+    """Leave out what a fault's own words may tell about the inside."""
+    return Problem(
+        code=problem.code,
+        message="A part of the factory does not answer just now.",
+        retryable=True,
+        next="Try again in a moment.",
+    )

@@ -1,0 +1,99 @@
+"""Passes MCP requests through to the MCP server: nothing is buffered, nothing is retried."""
+
+import logging
+from collections.abc import Mapping
+
+from aiohttp import ClientError, ClientResponse, ClientSession, web
+from multidict import CIMultiDict
+
+from console.keys import UPSTREAM
+from console.problems import problem_response
+from domain.errors import Problem
+
+_log = logging.getLogger(__name__)
+
+# RFC 9110, 7.6.1, and the fields by which forwarders speak to each other.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "forwarded",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+    }
+)
+_NEVER_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class McpProxy:
+    """Handles `/mcp-stream/…` and, with it, whatever transport lies below."""
+
+    def __init__(self, mcp_url: str) -> None:
+        self._mcp_url = mcp_url
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Forward one request and stream its answer. A client that leaves cancels the call upstream."""
+        session = request.app[UPSTREAM]
+        try:
+            answer = await self._ask(session, request)
+        except (ClientError, OSError):
+            return _starting(request)
+        try:
+            return await _relay(request, answer)
+        finally:
+            answer.close()
+
+    async def _ask(self, session: ClientSession, request: web.Request) -> ClientResponse:
+        headers = _forwarded(request.headers)
+        if request.remote:
+            headers["X-Forwarded-For"] = request.remote
+        return await session.request(
+            request.method,
+            f"{self._mcp_url}{request.raw_path}",
+            headers=headers,
+            data=request.content if request.can_read_body else None,
+            allow_redirects=False,
+            skip_auto_headers=_NEVER_ADDED,
+        )
+
+
+async def _relay(request: web.Request, answer: ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=_forwarded(answer.headers))
+    response.headers["X-Accel-Buffering"] = "no"  # for a forwarder in front of us
+    await response.prepare(request)
+    try:
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+    except ClientError:
+        # The server went away in the middle: cut the connection, so that half an answer is not taken for one.
+        _log.warning("the MCP server ended in the middle of an answer")
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response
+
+
+def _forwarded(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    dropped = _HOP_BY_HOP | named
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
+
+
+def _starting(request: web.Request) -> web.Response:
+    """Answer for a server that is down or restarting: never a 404, which strands some clients for good."""
+    problem = Problem(
+        code="mcp.unavailable",
+        message="The MCP server is starting or down.",
+        retryable=True,
+        next="Try again in a second.",
+    )
+    return problem_response(request, 503, problem, {"Retry-After": "1"})
