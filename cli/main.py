@@ -5,6 +5,8 @@ import sys
 import typer
 
 import cli.client.app
+import cli.rebuild
+import cli.replay
 import cli.stack.app
 from domain.errors import FactoryError
 
@@ -21,6 +23,8 @@ def build_app() -> typer.Typer:
     )
     cli.stack.app.register(app)
     cli.client.app.register(app)
+    cli.replay.register(app)
+    cli.rebuild.register(app)
     return app
 
 
