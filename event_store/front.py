@@ -5,7 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from typing import Self
+from typing import Any, Self, cast
 
 import psycopg
 from psycopg import AsyncConnection
@@ -56,7 +56,7 @@ class FrontDatabase:
             min_size=1,
             max_size=_POOL,
             timeout=_POOL_SECONDS,
-            check=AsyncConnectionPool.check_connection,
+            check=cast("Any", AsyncConnectionPool.check_connection),  # typed for rows as tuples, reads none
             open=False,
         )
         await self._pool.open(wait=False)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from domain.build.events import BUILD_EVENTS, BuildEvent
 from domain.errors import Fault
@@ -44,6 +44,15 @@ class Envelope(Value, Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """An event at its place in a stream, which is all that a fold needs; versions count from 1."""
+
+    stream: UUID
+    version: int
+    event: BuildEvent
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedEvent:
     """An event at its place in a stream; versions count from 1."""
 
@@ -54,7 +63,15 @@ class RecordedEvent:
     event: BuildEvent
 
 
+class _EventOnly(Value, Generic[E]):
+    """An envelope of which only the event is read, in half the time."""
+
+    model_config = ConfigDict(extra="ignore")
+    event: E
+
+
 _ENVELOPES: dict[str, type[Envelope[Any]]] = {name: Envelope[cls] for name, cls in EVENTS.items()}
+_EVENTS_ONLY: dict[str, type[_EventOnly[Any]]] = {name: _EventOnly[cls] for name, cls in EVENTS.items()}
 
 
 class DomainMapper(Mapper[UUID]):
@@ -85,7 +102,7 @@ def encode(recorded: RecordedEvent) -> StoredEvent:
         originator_id=recorded.originator_id,
         originator_version=recorded.originator_version,
         topic=name,
-        state=envelope.model_dump_json(exclude_defaults=False).encode(),
+        state=envelope.model_dump_json().encode(),
     )
 
 
@@ -104,6 +121,22 @@ def decode(stream: UUID, version: int, name: str, state: bytes) -> RecordedEvent
     except ValidationError as error:
         raise _unreadable(stream, version, name, str(error)) from error
     return RecordedEvent(stream, version, read.id, read.cause, read.event)
+
+
+def decode_event(stream: UUID, version: int, name: str, state: bytes) -> StreamEvent:
+    """Read of a stored event what a fold needs.
+
+    Raises:
+        Fault: `log.unreadable_event`.
+
+    """
+    envelope = _EVENTS_ONLY.get(name)
+    if envelope is None:
+        raise _unreadable(stream, version, name, "this code does not know its name")
+    try:
+        return StreamEvent(stream, version, envelope.model_validate_json(state).event)
+    except ValidationError as error:
+        raise _unreadable(stream, version, name, str(error)) from error
 
 
 def _unreadable(stream: UUID, version: int, name: str, reason: str) -> Fault:

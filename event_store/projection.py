@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from domain.build.events import BuildEvent
 from domain.errors import Fault
-from event_store.mapper import RecordedEvent
+from event_store.mapper import StreamEvent
 from event_store.names import FRONT_ROLE, ORG_SETTING, OWNER_ROLE, READ_SCHEMA
 
 
@@ -51,18 +51,18 @@ class Projection(Generic[S]):
         parts = (self.definition, *self.indexes, *self.columns, self.content)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def apply(self, state: S | None, recorded: RecordedEvent) -> S:
+    def apply(self, state: S | None, placed: StreamEvent) -> S:
         """Fold one event.
 
         Raises:
             Fault: `projection.gap` if the event is not the next one of its stream.
 
         """
-        folded = self.fold(state, recorded.event)
-        if folded.version != recorded.originator_version:
+        folded = self.fold(state, placed.event)
+        if folded.version != placed.version:
             raise Fault.because(
                 "projection.gap",
-                f"{self.name}: event {recorded.originator_version} of stream {recorded.originator_id} "
+                f"{self.name}: event {placed.version} of stream {placed.stream} "
                 f"came where version {folded.version} was due",
                 next="Run: openfactory rebuild-projections",
             )
@@ -109,4 +109,3 @@ class Projection(Generic[S]):
         return SQL("SELECT {0}, state::text FROM {1} WHERE {0} = ANY(%s)").format(
             Identifier(self.columns[0]), Identifier(READ_SCHEMA, self.name)
         )
-

@@ -23,10 +23,11 @@ from psycopg.sql import SQL, Identifier
 from domain.errors import Fault
 from event_store.catalog import PROJECTIONS
 from event_store.connections import connect
-from event_store.mapper import RecordedEvent, decode
+from event_store.mapper import StreamEvent, decode_event
 from event_store.names import APPENDED_CHANNEL, LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, VIEWED_CHANNEL
 from event_store.projection import Projection, Versioned
 from infra import settings as configuration
+from infra.notify import ready
 from infra.telemetry import configure_logging
 
 _log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Feed(Generic[S]):
         if not batch:
             self._position = position
             return 0
-        changed = await self._fold(connection, [recorded for _, recorded in batch])
+        changed = await self._fold(connection, [placed for _, placed in batch])
         await self._write(connection, changed, batch[-1][0])
         self._position = batch[-1][0]
         return len(batch)
@@ -84,13 +85,13 @@ class Feed(Generic[S]):
             raise Fault.because("projection.unknown", f"{self._projection.name} is not migrated", next="Run: migrate")
         return int(row[0])
 
-    async def _fold(self, connection: AsyncConnection[Any], events: list[RecordedEvent]) -> dict[str, S]:
+    async def _fold(self, connection: AsyncConnection[Any], events: list[StreamEvent]) -> dict[str, S]:
         mine = [e for e in events if e.event.NAME in self._projection.events]
-        await self._recall(connection, {str(e.originator_id) for e in mine})
+        await self._recall(connection, {str(e.stream) for e in mine})
         changed: dict[str, S] = {}
-        for recorded in mine:
-            key = str(recorded.originator_id)
-            changed[key] = self._states[key] = self._projection.apply(self._states.get(key), recorded)
+        for placed in mine:
+            key = str(placed.stream)
+            changed[key] = self._states[key] = self._projection.apply(self._states.get(key), placed)
             self._states.move_to_end(key)
         while len(self._states) > _REMEMBERED:
             self._states.popitem(last=False)
@@ -119,14 +120,14 @@ class Feed(Generic[S]):
 _PROJECTIONS = Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)
 
 
-async def _read_batch(connection: AsyncConnection[Any], position: int) -> list[tuple[int, RecordedEvent]]:
+async def _read_batch(connection: AsyncConnection[Any], position: int) -> list[tuple[int, StreamEvent]]:
     """Read on in the log; appends hold a table lock, so no lower position can turn up later."""
     query = SQL(
         "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
         "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
     ).format(Identifier(LOG_SCHEMA, LOG_TABLE))
     found = await connection.execute(query, (position, _BATCH), binary=True)
-    return [(at, decode(stream, version, name, state)) for at, stream, version, name, state in await found.fetchall()]
+    return [(row[0], decode_event(*row[1:])) for row in await found.fetchall()]
 
 
 async def project(url: str) -> None:
@@ -159,6 +160,7 @@ async def _project_while_connected(url: str) -> None:
         stack.callback(ear.cancel)
         feeds = [Feed(projection) for projection in PROJECTIONS]
         _log.info("connected")
+        ready()
         while True:
             woken.clear()
             for feed in feeds:

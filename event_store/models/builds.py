@@ -38,8 +38,12 @@ def _row(state: BuildState) -> tuple[object, ...]:
         state.seconds,
         None if failure is None else failure.replace("\0", "�"),
         state.input_digest,
-        _NUL.sub(r"\1\\ufffd", state.model_dump_json()),
+        _storable(state.model_dump_json()),
     )
+
+
+def _storable(document: str) -> str:
+    return _NUL.sub(r"\1\\ufffd", document) if "\\u0000" in document else document
 
 
 BUILDS: Projection[BuildState] = Projection(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from domain.build.events import BuildCompleted, BuildEvent, BuildRequested, StepCompleted, StepStarted
@@ -27,7 +28,7 @@ def requested(build_id: UUID, *, org: str = "org-a", name: str = "web", minute: 
 def whole_build(build_id: UUID, *, org: str = "org-a", name: str = "web", minute: int = 0) -> Iterator[BuildEvent]:
     """All events of a build whose step number n took n seconds."""
     first = requested(build_id, org=org, name=name, minute=minute)
-    same = {"build_id": str(build_id), "org_id": org}
+    same: dict[str, Any] = {"build_id": str(build_id), "org_id": org}
     yield first
     for number, step in enumerate(STEPS):
         yield StepStarted(**same, at=first.at, step=step, generation=0)

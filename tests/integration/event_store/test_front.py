@@ -154,7 +154,7 @@ async def test_the_front_cannot_write_by_mistake(front: FrontDatabase) -> None:
     await front.ping()
     async with front.org("org-a") as builds:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            await builds._connection.execute("CREATE TABLE x ()")
+            await builds._connection.execute("CREATE TABLE x ()")  # pyright: ignore[reportPrivateUsage] - no query writes
 
 
 async def test_a_database_that_is_away_is_a_fault(database: Migrated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
+from eventsourcing.utils import retry
+from psycopg.conninfo import make_conninfo
 
 from domain.build.events import BuildEvent
 from domain.errors import Fault, Verdict
@@ -108,21 +109,19 @@ def test_a_commit_whose_answer_was_lost_is_found_again(
     log: EventLog, database: Migrated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library tries again after an OperationalError; the events of the first try are then there."""
-    insert, lost = PostgresApplicationRecorder.insert_events.__wrapped__, list[bool]()  # type: ignore[attr-defined] - functools.wraps
+    insert, lost = PostgresApplicationRecorder.insert_events, list[bool]()
 
-    def insert_and_lose(self: PostgresApplicationRecorder, events: Sequence[StoredEvent], **kwargs: Any) -> Any:
-        insert(self, events, **kwargs)
+    @retry(OperationalError, max_attempts=3, wait=0.0)
+    def insert_and_lose(
+        self: PostgresApplicationRecorder, events: Sequence[StoredEvent], **kwargs: object
+    ) -> Sequence[int] | None:
+        done = insert(self, events, **kwargs)
         if not lost:
             lost.append(True)
             raise OperationalError("the connection was lost after COMMIT")
+        return done
 
-    def retried(self: PostgresApplicationRecorder, events: Sequence[StoredEvent], **kwargs: Any) -> Any:
-        try:
-            return insert_and_lose(self, events, **kwargs)
-        except OperationalError:
-            return insert_and_lose(self, events, **kwargs)
-
-    monkeypatch.setattr(PostgresApplicationRecorder, "insert_events", retried)
+    monkeypatch.setattr(PostgresApplicationRecorder, "insert_events", insert_and_lose)
     build = uuid4()
     done = log.append(build, cause(), lambda _: (requested(build),))
     assert lost
@@ -170,7 +169,7 @@ def test_history_cannot_be_changed_even_by_the_owner(log: EventLog, database: Mi
 
 
 def test_a_database_that_is_away_is_a_fault(database: Migrated) -> None:
-    url = psycopg.conninfo.make_conninfo(database.owner_url, port=9, connect_timeout=1)
+    url = make_conninfo(database.owner_url, port=9, connect_timeout=1)
     with EventLog(url) as log, pytest.raises(Fault) as failed:
         log.read(uuid4())
     assert failed.value.code == "log.unavailable"
