@@ -4,15 +4,17 @@ import asyncio
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from cli.client import exits
 from cli.client.words import plain
-from cli.history import Divergence, History, find_divergence, read_history
 from domain.errors import Verdict
+
+if TYPE_CHECKING:
+    from cli.history import Divergence, History
 
 _EPILOG = "Exit codes: 0 the history replays · 1 it does not · 2 the file is not a history."
 
@@ -52,8 +54,9 @@ def replay(
     raise typer.Exit(exits.OK if divergence is None else exits.FAILED)
 
 
-async def _replayed(data: bytes) -> tuple[History, Divergence | None]:
+async def _replayed(data: bytes) -> "tuple[History, Divergence | None]":
     # Read here: the workflows' libraries cost a second that no other command should pay.
+    from cli.history import find_divergence, read_history  # noqa: PLC0415
     from workflows.catalog import WORKFLOWS  # noqa: PLC0415
 
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # the divergence is reported once, by us
@@ -61,7 +64,7 @@ async def _replayed(data: bytes) -> tuple[History, Divergence | None]:
     return history, await find_divergence(history, WORKFLOWS)
 
 
-def _report(history: History, divergence: Divergence | None) -> dict[str, Any]:
+def _report(history: "History", divergence: "Divergence | None") -> dict[str, Any]:
     return {
         "workflow_id": history.workflow_id,
         "workflow_type": history.workflow_type,
@@ -71,7 +74,7 @@ def _report(history: History, divergence: Divergence | None) -> dict[str, Any]:
     }
 
 
-def _show(history: History, divergence: Divergence | None, out: Console) -> None:
+def _show(history: "History", divergence: "Divergence | None", out: Console) -> None:
     what = f"{history.workflow_type} {history.workflow_id}, {len(history.events)} events"
     if divergence is None:
         out.print(plain(f"{what}: today's code does what the history says."), soft_wrap=True)

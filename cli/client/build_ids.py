@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from cli.client.failures import ClientFailure, UsageFailure
-from cli.client.session import Tools
+from cli.client.tools import Tools
 from domain.errors import Problem
 from domain.views import BuildPage
 

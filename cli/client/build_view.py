@@ -10,8 +10,8 @@ from rich.live import Live
 
 from cli.client.failures import ClientFailure, ToolFailed, Unreachable
 from cli.client.report import render_report
-from cli.client.session import Tools
 from cli.client.steps_view import LiveBoard, PlainLines
+from cli.client.tools import Tools
 from domain.build.state import BuildStatus
 from domain.views import BuildView
 

@@ -14,7 +14,7 @@ from cli.client.build_view import follow_build, parse_view, render_report
 from cli.client.failures import Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
-from cli.client.session import Tools
+from cli.client.tools import Tools
 from cli.client.words import STATUS_STYLE, duration, plain
 from domain.errors import Problem
 from domain.views import BuildPage, BuildView

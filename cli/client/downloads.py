@@ -9,7 +9,7 @@ from cli.client import exits
 from cli.client.build_ids import resolve_build
 from cli.client.failures import ClientFailure, UsageFailure
 from cli.client.output import Output
-from cli.client.session import Tools
+from cli.client.tools import Tools
 from cli.client.transfer import fetch, open_client
 from cli.client.words import plain, size
 from domain.errors import Problem

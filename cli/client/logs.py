@@ -10,7 +10,7 @@ from cli.client import exits
 from cli.client.build_ids import resolve_build
 from cli.client.failures import Unreachable
 from cli.client.output import Output
-from cli.client.session import Tools
+from cli.client.tools import Tools
 from cli.client.words import plain
 from domain.views import LogLine, LogView
 

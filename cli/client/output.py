@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cli.client import exits
 from cli.client.failures import ClientFailure
-from cli.client.session import FactorySession, Tools
+from cli.client.tools import Tools
 from cli.client.words import plain, problem_text
 from domain.errors import Problem
 
@@ -81,6 +81,9 @@ def run(command: Command, *, as_json: bool, on_interrupt: Callable[[], str | Non
 
 
 async def _with_session(command: Command, output: Output) -> int:
+    # Read here: the MCP library costs a second that `--help` should not pay.
+    from cli.client.session import FactorySession  # noqa: PLC0415
+
     async with FactorySession.from_environment() as session:
         return await command(session, output)
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from cli.client import exits
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
-from cli.client.session import Tools
+from cli.client.tools import Tools
 from cli.client.words import plain, problem_text
 from domain.views import RecipeDetail, RecipeList, ValidationView, WhoAmI
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol, Self, cast
+from typing import Any, Final, Self, cast
 
 import httpx2
 from mcp import Client, MCPError
@@ -19,14 +19,6 @@ _PROTOCOL: Final = "2026-07-28"  # stateless: a call is one request, so a restar
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0  # tools wait at most 25 s, and a validation may load a package index
 _PROBLEMS: Final = TypeAdapter(tuple[Problem, ...])
-
-
-class Tools(Protocol):
-    """Something whose tools can be called: a session, or a fake of one."""
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a tool and return its structured answer; raises `ClientFailure`."""
-        ...
 
 
 class FactorySession:
