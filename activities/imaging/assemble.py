@@ -30,7 +30,7 @@ _PACKAGES = (
 _SOURCES = tuple(
     _HERE / name
     for name in (
-        *("boot_loader.py", "disk_layout.py", "identifiers.py", "stages/assembly_stage.py", "stages/disk_image.py"),
+        *("boot_loader.py", "disk_layout.py", "identifiers.py", "stages/frame.py", "stages/disk_image.py"),
         *("stages/live_image.py", "stages/mke2fs.conf", "stages/rootfs_tree.py"),
     )
 )

@@ -27,7 +27,7 @@ from domain.recipe.schema import Recipe
 from infra.settings import Settings
 
 _STAGES = Path(__file__).parent / "stages"
-_SHARED = ("layer_stage.py", "layer_tree.py")
+_SHARED = ("frame.py", "layer_tree.py")
 _SOURCES: dict[LayerKind, tuple[str, ...]] = {
     "base": (*_SHARED, "base_layer.py"),
     "package": (*_SHARED, "package_layer.py"),

@@ -12,7 +12,7 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
-from activities.imaging.stages.assembly_stage import Stage
+from activities.imaging.stages.frame import Stage
 from activities.imaging.stages.system_files import SystemFile, sudo_file
 from domain.errors import Problem, Verdict
 from domain.recipe.schema import User

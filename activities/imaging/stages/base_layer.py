@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from activities.imaging.layers_plans import BasePlan
-from activities.imaging.stages.assembly_stage import Stage
-from activities.imaging.stages.layer_stage import main
+from activities.imaging.stages.frame import Stage, main
 from activities.imaging.stages.layer_tree import (
     REPOSITORY,
     ROOT,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from activities.imaging.layers_plans import ConfigurationPlan
 from activities.imaging.stages.accounts import check_accounts, make_accounts, refuse
-from activities.imaging.stages.assembly_stage import Stage
-from activities.imaging.stages.layer_stage import main
+from activities.imaging.stages.frame import Stage, main
 from activities.imaging.stages.layer_tree import (
     inside_root,
     make_root,

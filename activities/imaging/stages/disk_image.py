@@ -1,7 +1,7 @@
 """A packed root file system becomes a qcow2 disk image that starts under BIOS and UEFI.
 
 No loop device, no mount of the image and no grub-install: every tool writes at its offset of one sparse
-file. Run as a stage (see `assembly_stage`) with a `DiskPlan`.
+file. Run as a stage (see `frame`) with a `DiskPlan`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from activities.imaging.assembly_plans import DiskPlan
 from activities.imaging.disk_layout import BLOCK, DiskLayout, RootSize
 from activities.imaging.identifiers import fat_serial, image_uuid
 from activities.imaging.stages import rootfs_tree
-from activities.imaging.stages.assembly_stage import Stage, main
+from activities.imaging.stages.frame import Stage, main
 
 _GRUB = Path("/usr/lib/grub")
 _FREE_INODES = re.compile(r"^\s+Free inodes: ?(.*)$", re.MULTILINE)

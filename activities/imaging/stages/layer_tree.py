@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from activities.imaging.layers_plans import LayerPlan
-from activities.imaging.stages.assembly_stage import Stage
+from activities.imaging.stages.frame import Stage
 from domain.errors import Fault
 from infra.process import CommandError
 
@@ -170,6 +170,7 @@ def _blank_machine_id() -> None:
 
 async def pack(plan: LayerPlan, stage: Stage) -> None:
     """Pack the tree so that equal trees give equal bytes (tar(1), reproducibility)."""
+    os.utime(ROOT / "dev", (plan.epoch, plan.epoch))  # nodes were made in it, or not: that depends on who builds
     words = ("--create", "--file", plan.output, "--directory", ROOT, f"--use-compress-program={_COMPRESS}")
     await stage.run("tar", *words, f"--mtime=@{plan.epoch}", *_TAR_PACK, ".")
 

@@ -1,7 +1,7 @@
 """A packed root file system becomes a live medium that starts under BIOS and UEFI, from a disc or a USB stick.
 
 The medium has its kernel and initramfs at /live/vmlinuz and /live/initrd, and the root file system at
-/live/filesystem.squashfs, where live-boot(7) looks for it. Run as a stage (see `assembly_stage`) with a
+/live/filesystem.squashfs, where live-boot(7) looks for it. Run as a stage (see `frame`) with a
 `LivePlan`.
 """
 
@@ -17,7 +17,7 @@ from activities.imaging import boot_loader
 from activities.imaging.assembly_plans import LivePlan
 from activities.imaging.disk_layout import ESP_TYPE
 from activities.imaging.identifiers import fat_serial, image_uuid
-from activities.imaging.stages.assembly_stage import Stage, main, packed_with_zstd
+from activities.imaging.stages.frame import Stage, main, packed_with_zstd
 from domain.errors import Verdict
 
 _GRUB = Path("/usr/lib/grub")

@@ -5,8 +5,7 @@ import sys
 from collections import deque
 
 from activities.imaging.layers_plans import PackagePlan
-from activities.imaging.stages.assembly_stage import Stage
-from activities.imaging.stages.layer_stage import main
+from activities.imaging.stages.frame import Stage, main
 from activities.imaging.stages.layer_tree import (
     ROOT,
     bind_repository,
@@ -18,6 +17,7 @@ from activities.imaging.stages.layer_tree import (
     unmount_system,
     unpack,
 )
+from activities.step_log import StepLog
 from domain.errors import Verdict
 from infra.process import CommandError, OnLine
 
@@ -64,7 +64,7 @@ async def _install(plan: PackagePlan, stage: Stage) -> None:
         *("-o", "APT::Install-Recommends=false"),
     )
     await _in_tree(stage, "apt-get", *apt, "update")
-    report = _Report(stage, len(plan.targets))
+    report = InstallReport(stage, len(plan.targets))
     try:
         await _in_tree(stage, "apt-get", *apt, "install", "--", *plan.targets, on_line=report)
     except CommandError as error:
@@ -87,10 +87,10 @@ def _quiet(_: str) -> None:
     """Drop a line: one for each package that is marked."""
 
 
-class _Report:
+class InstallReport:
     """Reads what apt and dpkg write: for the log, for progress, and for the reason of a failure."""
 
-    def __init__(self, stage: Stage, packages: int) -> None:
+    def __init__(self, stage: StepLog, packages: int) -> None:
         self._stage = stage
         self._actions = 2 * packages  # each is unpacked, then set up
         self._done = 0

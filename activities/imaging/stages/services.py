@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from activities.imaging.stages.assembly_stage import Stage
+from activities.imaging.stages.frame import Stage
 from domain.errors import Problem
 from domain.recipe.schema import Recipe
 
