@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 from domain.build.events import BuildEvent
 from domain.errors import Fault
 from domain.model import Value
+from event_store.connections import ALIVE
 from event_store.mapper import Cause, DomainMapper, RecordedEvent
 from event_store.names import LOG_SCHEMA, LOG_TABLE
 
@@ -140,7 +141,7 @@ def _datastore(url: str) -> PostgresDatastore:
         schema=LOG_SCHEMA,
         pre_ping=True,
     )
-    cast("dict[str, Any]", datastore.pool.kwargs).update(info)
+    cast("dict[str, Any]", datastore.pool.kwargs).update({**ALIVE, **info})
     return datastore
 
 

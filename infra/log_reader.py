@@ -11,8 +11,9 @@ from infra.log_layout import Place, decode_cursor, decode_records, encode_cursor
 from infra.ports import LogPage, LogRecord, ObjectStore
 
 _POLL_SECONDS = 0.25
-_JOBS = 64
-_CACHED_OBJECTS = 64  # of about 64 KiB each, for each job that is being read
+_JOBS = 32
+_CACHED_OBJECTS = 16  # of about 64 KiB each, for each job
+_PROGRESS_OBJECTS = 64  # so far back progress is looked for, at first
 _PAGE = 1000
 
 
@@ -61,14 +62,10 @@ class LogReader:
         return LogPage(records=tuple(page.records), cursor=encode_cursor(job_id, page.place))
 
     async def progress(self, job_id: str) -> LogRecord | None:
-        """Find the newest progress record, among the last objects of the log."""
+        """Find the newest progress record; asked again, it reads only what is new."""
         job = self._job(job_id)
         await job.look()
-        for key in reversed(job.keys[-_CACHED_OBJECTS:]):
-            for record in reversed(await job.records(key)):
-                if record.kind == "progress":
-                    return record
-        return None
+        return await job.newest_progress()
 
     async def tail(self, job_id: str, n: int) -> LogPage:
         """Read the last `n` lines; the page's cursor follows on from them."""
@@ -125,7 +122,9 @@ class _Job:
         self.fault: Fault | None = None
         self._objects = objects
         self._prefix = job_prefix(job_id)
-        self._cache: OrderedDict[str, tuple[LogRecord, ...]] = OrderedDict()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._progress: LogRecord | None = None
+        self._searched = 0
         self._lock = asyncio.Lock()
         self._grown = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
@@ -146,14 +145,23 @@ class _Job:
     async def records(self, key: str) -> tuple[LogRecord, ...]:
         """Read one object; those who ask for it at once share one request."""
         async with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-            records = decode_records(await self._objects.get(key))
-            self._cache[key] = records
+            if key not in self._cache:
+                self._cache[key] = await self._objects.get(key)
+            self._cache.move_to_end(key)
             if len(self._cache) > _CACHED_OBJECTS:
                 self._cache.popitem(last=False)
-            return records
+            return decode_records(self._cache[key])
+
+    async def newest_progress(self) -> LogRecord | None:
+        """Find the newest progress record known."""
+        end = len(self.keys)
+        for key in reversed(self.keys[max(self._searched, end - _PROGRESS_OBJECTS) : end]):
+            found = [record for record in await self.records(key) if record.kind == "progress"]
+            if found:
+                self._progress = found[-1]
+                break
+        self._searched = end
+        return self._progress
 
     async def fill(self, page: _Page, steps: Collection[str] | None) -> None:
         """Put records into the page until it is full or the log is at its end."""

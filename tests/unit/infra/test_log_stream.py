@@ -133,6 +133,22 @@ async def test_progress_is_the_newest_and_is_written_once_per_flush() -> None:
     assert len(decode_records(next(iter(objects.objects.values())))) == 1
 
 
+async def test_progress_asked_for_again_is_the_newer_one_and_reads_only_what_is_new() -> None:
+    objects = FakeObjectStore()
+    reader = LogReader(objects)
+    for percent in (10, 20):
+        async with JobLog.open(objects, "j", LABEL, 1) as log:
+            log.progress(percent, "")
+        found = await reader.progress("j")
+        assert found is not None
+        assert found.percent == percent
+    await write(objects, "a line", label="00.2-package_layer")
+    found = await reader.progress("j")
+    assert found is not None
+    assert found.percent == 20
+    assert sum(method == "get" for method, _ in objects.calls) == 3
+
+
 async def test_a_job_without_a_log_has_no_progress_and_an_empty_tail() -> None:
     reader = LogReader(FakeObjectStore())
     assert await reader.progress("j") is None
