@@ -4,7 +4,6 @@ import socket
 from collections.abc import AsyncGenerator
 
 import pytest
-import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cli.client.failures import KeyRefused, ToolFailed, Unreachable
 from cli.client.session import FactorySession
 from cli.client.target import Target
+from tests.integration.cli_client.serving import serving
 
 pytestmark = pytest.mark.integration
 KEY = "of_test_key"
@@ -77,16 +77,8 @@ def _tools() -> MCPServer[None]:
 @pytest.fixture
 async def server() -> AsyncGenerator[Server]:
     gate = Gate(_tools().streamable_http_app(streamable_http_path="/mcp-stream/mcp"))
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        runner = uvicorn.Server(uvicorn.Config(gate, log_level="critical", ws="none"))
-        task = asyncio.create_task(runner.serve(sockets=[listening]))
-        async with asyncio.timeout(10):
-            while not runner.started:  # noqa: ASYNC110 - the server has a flag to look at, and no event
-                await asyncio.sleep(0.01)
-        yield Server(f"http://127.0.0.1:{listening.getsockname()[1]}", gate)
-        runner.should_exit = True
-        await task
+    async with serving(gate) as url:
+        yield Server(url, gate)
 
 
 async def test_a_tool_answers_with_its_structured_content(server: Server) -> None:
