@@ -85,7 +85,8 @@ def _failure(failure: Failure, build_id: str, console: Console) -> None:
         console.print(problem_text(problem), soft_wrap=True)
     if failure.retryable:
         until = f"{failure.retry_until:%Y-%m-%d %H:%M} UTC"
-        console.print(Text(f"  It is parked until {until}. Go on from here: openfactory retry {build_id} --wait"))
+        advice = f"  It is parked until {until}. Go on from here: openfactory retry {build_id} --wait"
+        console.print(Text(advice), soft_wrap=True)
 
 
 def _artifacts(build: BuildView) -> Table:

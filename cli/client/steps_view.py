@@ -1,6 +1,6 @@
 """The live picture of a running build, and the same as plain lines."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.progress_bar import ProgressBar
@@ -44,8 +44,15 @@ class LiveBoard:
         table = Table.grid(padding=(0, 2, 0, 0))
         known = {s.step: s for s in view.steps}
         for name in STEPS:
-            table.add_row(*_row(name, known.get(name)))
+            table.add_row(*_row(name, known.get(name), self._factory_now(view)))
         return table
+
+    def _factory_now(self, view: BuildView) -> datetime:
+        """The factory's clock, which started the steps; ours may differ."""
+        since = _now() - self._seen_at
+        if view.created_at is None or view.progress is None:
+            return _now()
+        return view.created_at + timedelta(seconds=view.progress.elapsed_seconds) + since
 
     def _foot(self, view: BuildView) -> list[Table | Text]:
         lines: list[Table | Text] = []
@@ -82,13 +89,13 @@ def _head(view: BuildView) -> Text:
     )
 
 
-def _row(name: str, state: StepState | None) -> tuple[Text, Text, Text, Text]:
+def _row(name: str, state: StepState | None, now: datetime) -> tuple[Text, Text, Text, Text]:
     if state is None:
         return Text("·", style="dim"), Text(step_title(name), style="dim"), Text(""), Text("")
     style = STATUS_STYLE[state.status]
     seconds = state.seconds
     if state.status == "running":
-        seconds = max((_now() - state.started_at).total_seconds(), 0.0)
+        seconds = max((now - state.started_at).total_seconds(), 0.0)
     note = plain("cached" if state.cached and not state.summary else state.summary, "dim")
     note.truncate(80, overflow="ellipsis")
     return Text(_MARKS[state.status], style=style), Text(step_title(name)), Text(duration(seconds)), note
