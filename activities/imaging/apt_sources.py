@@ -37,9 +37,9 @@ async def find_mirrors(settings: Settings) -> Mirrors:
     """
     main, security = settings.mirror, settings.security_mirror
     if main is None or security is None:
-        found = _known(await _lines("indextargets", "--format", _QUERY, "Created-By: Packages"))
+        found = known_mirrors(await _lines("indextargets", "--format", _QUERY, "Created-By: Packages"))
         if found.get("main") is None:
-            found = _guessed(await _lines("update", "--print-uris")) | found
+            found = guessed_mirrors(await _lines("update", "--print-uris")) | found
         main, security = main or found.get("main"), security or found.get("security")
     if main is None:
         raise Fault.because(
@@ -58,7 +58,7 @@ async def _lines(*arguments: str) -> list[str]:
     return done.stdout.decode(errors="replace").splitlines()
 
 
-def _known(lines: list[str]) -> dict[str, str]:
+def known_mirrors(lines: list[str]) -> dict[str, str]:
     """Read downloaded indexes: their Release files say whose they are."""
     found: dict[str, str] = {}
     for line in lines:
@@ -71,7 +71,7 @@ def _known(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def _guessed(lines: list[str]) -> dict[str, str]:
+def guessed_mirrors(lines: list[str]) -> dict[str, str]:
     """Read bare source entries, when no index was ever downloaded.
 
     An archive that has both `X` and `X-updates` is taken for Debian's: others name their suites

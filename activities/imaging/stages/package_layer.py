@@ -98,6 +98,7 @@ class InstallReport:
         self._tail: deque[str] = deque(maxlen=_SHOWN)
 
     def __call__(self, line: str) -> None:
+        """Take one line."""
         if match := _DONE.match(line):
             self._done += 1
             share = min(1.0, self._done / self._actions)
