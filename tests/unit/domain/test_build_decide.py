@@ -1,7 +1,6 @@
 """Given events, when command, then events."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,17 +21,15 @@ PROBLEM = Problem(code="package.not_found", message="no such package")
 TERMINAL = (e.BuildCompleted, e.BuildCancelled, e.RetryWindowClosed)
 
 
-def request(**more: Any) -> c.RequestBuild:
+def request(retry_of: str | None = None) -> c.RequestBuild:
     return c.RequestBuild(
-        request=BuildRequest(build_id="b1", org_id="o1", requested_by="ann", recipe={"name": "x"}, **more)
+        request=BuildRequest(build_id="b1", org_id="o1", requested_by="ann", recipe={"name": "x"}, retry_of=retry_of)
     )
 
 
 def report(*, passed: bool = True) -> VerificationReport:
     result = AssertionResult(suite="s", description="d", type="t", passed=passed, expected="e", found="f")
-    return VerificationReport(
-        artifact="qcow2", firmware="uefi", accelerator="tcg", boot_seconds=9.0, results=(result,)
-    )
+    return VerificationReport(artifact="qcow2", firmware="uefi", accelerator="tcg", boot_seconds=9.0, results=(result,))
 
 
 def start(step: StepName, generation: int = 0, host: str | None = "h1") -> c.StartStep:
@@ -53,9 +50,7 @@ def published(generation: int = 0) -> c.RecordArtifacts:
 
 
 def fail(step: StepName, generation: int = 0) -> c.FailBuild:
-    return c.FailBuild(
-        step=step, generation=generation, cause="verdict", problems=(PROBLEM,), retry_seconds=3600.0
-    )
+    return c.FailBuild(step=step, generation=generation, cause="verdict", problems=(PROBLEM,), retry_seconds=3600.0)
 
 
 def retry(generation: int = 1, command_id: str = "c1") -> c.RetryBuild:

@@ -10,15 +10,15 @@ from domain.recipe.schema import Recipe
 from tests.unit.domain.keys import ed25519, public_key, rsa
 
 
-def recipe(**more: Any) -> Recipe:
+def recipe(**more: object) -> Recipe:
     return Recipe.model_validate({"name": "web", "baseImage": "debian-bookworm", **more})
 
 
-def found(**more: Any) -> dict[str | None, str]:
+def found(**more: object) -> dict[str | None, str]:
     return {problem.path: problem.code for problem in check_recipe(recipe(**more))}
 
 
-def claim(kind: str, **params: Any) -> dict[str, Any]:
+def claim(kind: str, **params: object) -> dict[str, Any]:
     return {"description": f"{kind} {params}", "assertions": [{"type": kind, "params": params}]}
 
 
@@ -106,7 +106,7 @@ def test_a_claim_that_the_recipe_itself_makes_false_is_refused() -> None:
         users=[{"username": "ann", "home": "/srv/ann"}],
         tests=[
             claim("service_enabled", service="cron.service"),
-            claim("user_exists", username="ann", shell="/bin/zsh", home="/home/ann"),
+            claim("user_exists", username="ann", shell="/bin/zsh", home="/home/ann"),  # noqa: S604 - a field of the claim
         ],
     ) == {
         "tests[0].assertions[0].params.service": "recipe.contradiction",

@@ -14,7 +14,7 @@ from domain.recipe.schema import Recipe
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " someone@example"
 
 
-def minimal(**more: Any) -> dict[str, Any]:
+def minimal(**more: object) -> dict[str, Any]:
     return {"name": "web", "baseImage": "debian-bookworm", **more}
 
 
