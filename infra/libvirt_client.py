@@ -66,7 +66,15 @@ class LibvirtClient:
                 await self._in_thread(connection.close, _CONNECT_SECONDS)
 
     async def _connected(self) -> libvirt.virConnect:
+        """The connection, made anew if the daemon behind it is not there any more.
+
+        A client learns of a dead daemon only by asking, and what is asked may not be harmless to repeat.
+        So something harmless is asked first.
+        """
         async with self._connecting:
+            known = self._connection
+            if known is not None and not await self._alive(known):
+                self._forget(known)
             if self._connection is None:
                 try:
                     self._connection = await self._in_thread(lambda: libvirt.open(self._uri), _CONNECT_SECONDS)
@@ -76,9 +84,10 @@ class LibvirtClient:
 
     async def _alive(self, connection: libvirt.virConnect) -> bool:
         try:
-            return bool(await self._in_thread(connection.isAlive, _CONNECT_SECONDS))
+            await self._in_thread(connection.getLibVersion, _CONNECT_SECONDS)
         except (libvirt.libvirtError, TimeoutError):
             return False
+        return True
 
     def _forget(self, connection: libvirt.virConnect) -> None:
         if self._connection is connection:

@@ -31,8 +31,8 @@ class LibvirtGuest:
         A program that cannot be started gives status 127, one that a signal ended 128 and the signal's number.
 
         Raises:
-            Verdict: `guest.agent_silent`, `guest.timeout`, `guest.output_too_large` or `guest.off`.
-            Fault: `machine.lost` or `hypervisor.…`.
+            Verdict: `guest.agent_silent`, `guest.timeout`, `guest.output_too_large`, `guest.panicked` or `guest.off`.
+            Fault: `machine.lost`, `guest.interrupted`, `host.disk` or `hypervisor.…`.
 
         """
         arguments: dict[str, Any] = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
@@ -40,16 +40,16 @@ class LibvirtGuest:
             arguments["input-data"] = base64.b64encode(stdin).decode()
         deadline = time.monotonic() + timeout
         try:
-            started = await self._ask("guest-exec", arguments, patient=False)
+            pid = await self._start(arguments)
         except AgentError as error:
             return GuestExec(status=_NOT_STARTED, stdout=b"", stderr=str(error).encode())
         pause = _FIRST_PAUSE
         while True:
-            status = await self._status(started["pid"])
+            status = await self._status(pid)
             if status["exited"]:
                 return _result(status)
             if time.monotonic() >= deadline:
-                await self._kill(started["pid"])
+                await self._kill(pid)
                 raise Verdict.because(
                     "guest.timeout",
                     f"{argv[0]} did not end within {timeout:.0f} s in the guest",
@@ -75,22 +75,40 @@ class LibvirtGuest:
 
     async def _kill(self, pid: int) -> None:
         try:
-            await self._ask("guest-exec", {"path": "kill", "arg": ["-KILL", str(pid)]}, patient=False)
+            await self._once("guest-exec", {"path": "kill", "arg": ["-KILL", str(pid)]})
         except (AgentError, Verdict, Fault):
             return  # the caller learns of the timeout; the machine is thrown away later anyway
 
-    async def _ask(self, command: str, arguments: dict[str, Any], *, patient: bool = True) -> dict[str, Any]:
-        """Ask once, or until the agent has been silent for `_SILENCE_SECONDS`; only a question may be repeated."""
-        text = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
+    async def _start(self, arguments: dict[str, Any]) -> int:
+        """Start a program and answer its process id.
+
+        It is asked for once, because a program may not be harmless to run twice; and only of an agent
+        that has just answered, which one does not yet when libvirt has been started again.
+        """
+        await self.ping()
+        try:
+            return (await self._once("guest-exec", arguments))["pid"]
+        except AgentError as error:
+            if not error.silent:
+                raise
+            await self.ping()  # says why there was no answer, unless there is one again
+            raise Fault.because(
+                "guest.interrupted",
+                f"the guest agent of {self._name} went away while a program was started, and is back",
+                next="Retry: the machine is booted anew.",
+            ) from error
+
+    async def _ask(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Ask something harmless to repeat, until the agent has been silent for `_SILENCE_SECONDS`."""
         deadline = time.monotonic() + _SILENCE_SECONDS
         while True:
             try:
-                return json.loads(await self._hypervisor.agent(self._name, text, _ANSWER_SECONDS))["return"]
+                return await self._once(command, arguments)
             except AgentError as error:
                 if not error.silent:
                     raise
-                await self._must_run()
-                if not patient or time.monotonic() >= deadline:
+                raise_unless_running(self._name, await self._hypervisor.condition(self._name))
+                if time.monotonic() >= deadline:
                     raise Verdict.because(
                         "guest.agent_silent",
                         f"the guest agent of {self._name} stopped answering: {error}",
@@ -98,8 +116,9 @@ class LibvirtGuest:
                     ) from error
             await asyncio.sleep(_LONGEST_PAUSE)
 
-    async def _must_run(self) -> None:
-        raise_unless_running(self._name, await self._hypervisor.condition(self._name))
+    async def _once(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        text = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
+        return json.loads(await self._hypervisor.agent(self._name, text, _ANSWER_SECONDS))["return"]
 
 
 def raise_unless_running(name: str, condition: Condition) -> None:

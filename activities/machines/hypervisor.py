@@ -171,9 +171,13 @@ class _NoSuchMachineError(Fault):
     """The machine is gone; `condition`, `label` and `remove` answer that, the rest let it pass."""
 
 
+# A system error is the agent's channel breaking off: QEMU has just ended.
+# An answer too large for libvirt's own protocol (4 MiB) is an RPC error.
 # VIR_ERR_AGENT_COMMAND_TIMEOUT and …_FAILED came with libvirt 9.1; before, a refusal was an internal error.
-_AGENT_SILENT = frozenset({libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, 111})
-_AGENT_REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, 112})
+_AGENT_SILENT = frozenset(
+    {libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, libvirt.VIR_ERR_SYSTEM_ERROR, 111}
+)
+_AGENT_REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, 112})
 
 
 _NOT_BY_THE_GUEST = frozenset(

@@ -99,6 +99,10 @@ class House:
     async def artifact(self, behaviour: guest_image.Behaviour, kind: guest_image.Kind) -> Artifact:
         return await guest_image.make_artifact(self.live, behaviour, kind, self.daemon.paths.store)
 
+    async def empty_iso(self) -> Artifact:
+        """A CD-ROM without anything on it."""
+        return guest_image.adopt(bytes(4 << 20), "iso", self.daemon.paths.store)
+
     async def order(self, job: str, behaviour: guest_image.Behaviour, *kinds: guest_image.Kind) -> BootInput:
         artifacts = [await self.artifact(behaviour, kind) for kind in kinds]
         return BootInput(job=Job(job_id=job, org_id="o"), recipe={}, artifacts=tuple(artifacts))

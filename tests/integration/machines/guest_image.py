@@ -80,11 +80,16 @@ async def make_artifact(live: Path, behaviour: Behaviour, kind: Kind, store: Pat
         if not image.exists():
             await run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(iso), f"{image}.new"], timeout=60)
             Path(f"{image}.new").rename(image)
-    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    return adopt(image.read_bytes(), kind, store)
+
+
+def adopt(data: bytes, kind: Kind, store: Path) -> Artifact:
+    """Put the bytes of an image into the blob store at `store`."""
+    digest = hashlib.sha256(data).hexdigest()
     target = store / digest[:2] / digest
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(image, target)
+        target.write_bytes(data)
         target.chmod(0o444)
     return Artifact(kind=kind, name=f"guest.{kind}", blob=Blob(digest=digest, bytes=target.stat().st_size))
 
@@ -111,7 +116,7 @@ async def _build(live: Path) -> None:
     with tempfile.TemporaryDirectory(dir=live.parent) as folder:
         packages, tree = Path(folder) / "packages", Path(folder) / "tree"
         sources = next(path for path in _SOURCES if path.exists())
-        include = "--include=linux-image-amd64,qemu-guest-agent,busybox-static"
+        include = "--include=linux-image-amd64,qemu-guest-agent,busybox"
         fetch = ["mmdebstrap", "--mode=root", "--variant=extract", include, _suite(), str(packages), str(sources)]
         await run(fetch, timeout=_BUILD_SECONDS, on_line=lambda _line: None)
         await _fill(packages, tree)
@@ -131,7 +136,7 @@ async def _fill(packages: Path, tree: Path) -> None:
     busybox = next(path for path in (packages / "bin/busybox", packages / "usr/bin/busybox") if path.exists())
     shutil.copy(busybox, tree / "bin/busybox")
     shutil.copy(packages / "usr/sbin/qemu-ga", tree / "bin/qemu-ga")
-    await _libraries(packages, tree)
+    _libraries(packages, tree)
     modules = next(path for path in packages.glob("usr/lib/modules/*" if _merged(packages) else "lib/modules/*"))
     await _copy_modules(modules, tree)
 
@@ -140,14 +145,14 @@ def _merged(packages: Path) -> bool:
     return (packages / "usr/lib/modules").is_dir()
 
 
-async def _libraries(packages: Path, tree: Path) -> None:
-    """Copy what the agent is linked to, asking each library in turn (readelf is not needed: names are text)."""
+def _libraries(packages: Path, tree: Path) -> None:
+    """Copy what the programs are linked to, and what that is linked to: the names are text in the files."""
     found = {
         path.name: path
         for pattern in ("lib", "usr/lib")
         for path in packages.glob(f"{pattern}/x86_64-linux-gnu/lib*.so*")
     }
-    wanted, seen = [tree / "bin/qemu-ga"], set[str]()
+    wanted, seen = [tree / "bin/qemu-ga", tree / "bin/busybox"], set[str]()
     target = tree / "lib/x86_64-linux-gnu"
     target.mkdir(parents=True)
     while wanted:
