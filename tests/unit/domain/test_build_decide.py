@@ -250,7 +250,7 @@ commands = st.one_of(
     st.builds(start, steps, generations),
     st.builds(end, steps, generations),
     st.builds(fail, steps, generations),
-    st.builds(lambda g, p: verified(g, passed=p), generations, st.booleans()),
+    st.builds(verified, generations, passed=st.booleans()),
     st.builds(published, generations),
     st.builds(retry, generations, st.sampled_from(["c1", "c2"])),
     st.sampled_from([COMPLETE, CANCEL, CLOSE]),

@@ -11,7 +11,8 @@ from domain.recipe.later import LATER_ASSERTIONS, LATER_FIELDS
 from domain.recipe.parse import parse_recipe
 from domain.recipe.schema import Recipe
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " someone@example"
+EMPTY: dict[str, object] = {}
+NONE: list[object] = []
 
 
 def minimal(**more: object) -> dict[str, Any]:
@@ -41,11 +42,11 @@ def test_camel_case_and_snake_case_give_the_same_recipe() -> None:
     scripts = [{"name": "a", "script": "true"}]
     camel = parse_recipe(
         {"name": "web", "baseImage": "debian-bookworm", "startupScripts": scripts}
-        | {"users": [{"username": "ann", "sshKeys": [], "passwordHash": None}]}
+        | {"users": [{"username": "ann", "sshKeys": NONE, "passwordHash": None}]}
     )
     snake = parse_recipe(
         {"name": "web", "base_image": "debian-bookworm", "startup_scripts": scripts}
-        | {"users": [{"username": "ann", "ssh_keys": [], "password_hash": None}]}
+        | {"users": [{"username": "ann", "ssh_keys": NONE, "password_hash": None}]}
     )
     assert digest(camel) == digest(snake)
 
@@ -76,11 +77,11 @@ def test_every_problem_is_named_at_once_with_its_path() -> None:
     found = problems_of(
         {
             "baseImage": "debian-bookwurm",
-            "pakages": [],
+            "pakages": NONE,
             "packages": ["ok", "Not Ok"],
             "services": [{"name": "ssh", "config": {"port": 70000, "prt": 22}}],
             "users": ["deploy"],
-            "tests": [{"description": "d", "assertions": [{"type": "user_exist", "params": {}}]}],
+            "tests": [{"description": "d", "assertions": [{"type": "user_exist", "params": EMPTY}]}],
         }
     )
     assert {path: problem.code for path, problem in found.items()} == {
@@ -107,19 +108,19 @@ def test_a_code_name_alone_suggests_its_base() -> None:
 
 @pytest.mark.parametrize("field", sorted(LATER_FIELDS))
 def test_a_field_of_the_published_format_that_is_not_built_yet_is_named_as_such(field: str) -> None:
-    found = the_problem(minimal(**{field: []}))
+    found = the_problem(minimal(**{field: NONE}))
     assert (found.code, found.path) == ("recipe.not_supported_yet", field)
 
 
 @pytest.mark.parametrize("kind", sorted(LATER_ASSERTIONS))
 def test_an_assertion_that_cannot_be_checked_yet_is_named_as_such(kind: str) -> None:
-    tests = [{"description": "d", "assertions": [{"type": kind, "params": {}}]}]
+    tests = [{"description": "d", "assertions": [{"type": kind, "params": EMPTY}]}]
     assert the_problem(minimal(tests=tests)).code == "recipe.not_supported_yet"
 
 
 def test_config_is_for_ssh_only() -> None:
-    assert the_problem(minimal(services=[{"name": "cron", "config": {}}])).code == "recipe.unknown_key"
-    assert the_problem(minimal(services=[{"name": "nginx", "config": {}}])).code == "recipe.not_supported_yet"
+    assert the_problem(minimal(services=[{"name": "cron", "config": EMPTY}])).code == "recipe.unknown_key"
+    assert the_problem(minimal(services=[{"name": "nginx", "config": EMPTY}])).code == "recipe.not_supported_yet"
 
 
 @pytest.mark.parametrize(
