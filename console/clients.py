@@ -22,7 +22,7 @@ def client_setups(mcp_url: str) -> tuple[ClientSetup, ...]:
         ClientSetup(
             "Claude Code",
             "Run this once in a terminal.",
-            f'claude mcp add --transport http openfactory {mcp_url} \\\n  --header "Authorization: {bearer}"',
+            f'claude mcp add --transport http \\\n  openfactory {mcp_url} \\\n  --header "Authorization: {bearer}"',
         ),
         ClientSetup(
             "Claude Desktop",

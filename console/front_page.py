@@ -33,7 +33,8 @@ async def mark(request: web.Request) -> web.Response:
 
 def _front(pages: Pages, health: FactoryHealth, mcp_url: str) -> Markup:
     down = sum(not part.ok for part in health.parts)
-    words = "every part answers" if health.ok else f"{down} of {len(health.parts)} parts do not answer"
+    verb = "does" if down == 1 else "do"
+    words = "every part answers" if health.ok else f"{down} of {len(health.parts)} parts {verb} not answer"
     setups = client_setups(mcp_url)
     return pages.part(
         "front",

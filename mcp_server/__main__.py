@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import signal
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -12,6 +15,18 @@ from mcp_server.app import build_app
 from service.wiring import Settings, configure_logging, load_settings, open_factory
 
 _DRAIN_SECONDS = 3
+
+
+class _Server(uvicorn.Server):
+    """Ends by itself at a signal; the library's own way raises it again, before the factory is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Drain and stop at SIGTERM and SIGINT, for as long as the server runs."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 async def serve(settings: Settings) -> None:
@@ -34,7 +49,7 @@ async def serve(settings: Settings) -> None:
             ws="none",
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        await uvicorn.Server(config).serve()
+        await _Server(config).serve()
 
 
 def _address(url: str | None) -> tuple[str, int]:
