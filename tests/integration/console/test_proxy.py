@@ -66,7 +66,7 @@ async def upstream() -> Upstream:
 @pytest.fixture
 async def edge(upstream: Upstream) -> AsyncGenerator[aiohttp.ClientSession]:
     up_port, port = free_ports(2)
-    behind = web.Application()
+    behind = web.Application(client_max_size=1 << 30)
     behind.router.add_route("*", "/mcp-stream/events", upstream.events)
     behind.router.add_route("*", "/mcp-stream/echo", upstream.echo)
     behind.router.add_route("*", "/mcp-stream/cut", upstream.cut)
