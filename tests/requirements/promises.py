@@ -10,13 +10,14 @@ class Promise(NamedTuple):
     tests: tuple[str, ...]
 
 
+_WORKFLOW = "integration/workflows/test_build_workflow.py"
+
 PROMISES = (
     Promise(
         "It survives crashes and restarts, and a failed build goes on from the step that failed.",
         (
             "e2e/test_builds.py::test_a_build_survives_its_worker_being_killed_in_a_layer_in_assembly_and_in_boot",
-            "integration/workflows/test_build_workflow.py"
-            "::test_a_verdict_parks_at_once_and_a_retry_keeps_the_finished_steps",
+            f"{_WORKFLOW}::test_a_verdict_parks_at_once_and_a_retry_keeps_the_finished_steps",
             "unit/service/test_commands.py::test_a_failed_build_goes_on",
         ),
     ),
@@ -24,8 +25,7 @@ PROMISES = (
         "An image that was not booted is `unverified`, and nothing here calls it anything else.",
         (
             "unit/service/test_log_and_downloads.py::test_an_unverified_image_is_called_unverified",
-            "integration/workflows/test_build_workflow.py"
-            "::test_failed_assertions_release_the_machines_and_keep_the_images_unverified",
+            f"{_WORKFLOW}::test_failed_assertions_release_the_machines_and_keep_the_images_unverified",
         ),
     ),
     Promise(
