@@ -1,0 +1,183 @@
+"""The programs of the verification on a real Debian with systemd, an SSH server and a web server."""
+
+import os
+import shutil
+from collections.abc import Generator
+
+import pytest
+
+from activities.job import Job
+from activities.verification.check import Probe
+from activities.verification.driver import ask
+from activities.verification.models import VerifyInput
+from activities.verification.verifier import GuestVerifier
+from domain.recipe.parse import parse_recipe
+from domain.verification import AssertionResult, BootReport
+from tests.integration.verification.debian_system import DebianSystem, debian_system, network
+from tests.unit.verification.guests import Lines
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),  # the first run makes the tree
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a system in namespaces"),
+    pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed"),
+]
+CERTIFICATE = """
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 1 -keyout /etc/nginx/k.pem -out /etc/nginx/c.pem
+printf 'server { listen 8443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem;
+  location / { return 200 "over tls"; } }
+server { listen 127.0.0.1:8080;
+  location /moved { return 301 /; } location /text { return 200 "$request_method it'"'"'s here"; } }
+' > /etc/nginx/conf.d/test.conf
+systemctl reload nginx
+"""
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Generator[DebianSystem]:
+    with debian_system(tmp_path_factory.mktemp("system")) as started, network(started):
+        started.shell("useradd -m -s /bin/bash -G www-data ann; useradd -m -s /bin/sh bob; useradd -m eve")
+        started.shell("install -d -m 0700 -o bob -g bob ~bob/.ssh; echo '# mine' > ~bob/.ssh/authorized_keys")
+        started.shell("chown bob:bob ~bob/.ssh/authorized_keys; rm -r ~eve")
+        started.shell(CERTIFICATE)
+        yield started
+
+
+async def verified(system: DebianSystem, **recipe: object) -> dict[tuple[str, str], AssertionResult]:
+    """Every result, by suite and type (of several alike the last)."""
+    document = parse_recipe({"name": "web", "baseImage": "debian-bookworm", **recipe}).model_dump(mode="json")
+    up = BootReport(artifact="qcow2", firmware="uefi", accelerator="kvm", booted=True, seconds=1.0)
+    request = VerifyInput(job=Job(job_id="j1", org_id="o1"), recipe=document, boots=(up,))
+    clock = iter(range(0, 10_000, 20))  # every look at the clock is 20 s later: one second try, no more
+    result = await GuestVerifier(system, clock=lambda: float(next(clock))).verify(request, Lines())
+    return {(r.suite, r.type): r for r in result.reports[0].results}
+
+
+async def claimed(system: DebianSystem, kind: str, **params: object) -> AssertionResult:
+    tests = [{"description": "claim", "assertions": [{"type": kind, "params": params}]}]
+    return (await verified(system, tests=tests))["claim", kind]
+
+
+async def test_a_running_system_passes_the_default_tests(system: DebianSystem) -> None:
+    found = await verified(system, services=[{"name": "ssh"}, {"name": "nginx"}], users=[{"username": "ann"}])
+    wrong = {key: result.found for key, result in found.items() if not result.passed}
+    # A system in namespaces has no kernel of its own, and the tree was made without one.
+    assert set(wrong) == {("boot", "boot.kernel"), ("packages", "packages.requested")}
+    assert "linux-image-amd64" in wrong["packages", "packages.requested"]
+    assert found["network", "network.address"].found == "10.0.2.15"
+    assert found["network", "network.gateway"].found == "10.0.2.2 answers"
+    assert found["network", "network.nameserver"].found == "10.0.2.3"
+
+
+async def test_a_failed_unit_is_named_with_the_last_lines_of_its_journal(system: DebianSystem) -> None:
+    system.shell("systemd-run --unit=broken sh -c 'echo the disk is on fire; exit 3'")
+    system.shell("for i in $(seq 100); do systemctl is-failed -q broken && exit 0; sleep 0.1; done; exit 1")
+    try:
+        result = (await verified(system))["boot", "boot.no_failed_units"]
+    finally:
+        system.shell("systemctl reset-failed")
+    assert not result.passed
+    assert result.found.startswith("broken.service")
+    assert "the disk is on fire" in result.found
+
+
+@pytest.mark.parametrize("user", ["ann", "bob"])
+async def test_a_login_over_ssh_leaves_the_user_s_keys_as_they_were(system: DebianSystem, user: str) -> None:
+    look = f"find ~{user}/.ssh -printf '%p %m %u\\n' 2>&1 || true; cat ~{user}/.ssh/* 2>&1 || true"
+    before = system.shell(look)
+    found = await verified(system, services=[{"name": "ssh"}], users=[{"username": user, "shell": "/bin/bash"}])
+    result = found["login", "login.session"]
+    assert (result.passed, result.found) == (True, user)
+    assert system.shell(look) == before
+    assert not system.shell("ls -d /run/openfactory* 2> /dev/null || true")
+
+
+async def test_without_ssh_the_user_logs_in_by_su(system: DebianSystem) -> None:
+    assert (await verified(system, users=[{"username": "ann"}]))["login", "login.session"].passed
+
+
+async def test_a_user_who_lost_its_home_cannot_log_in(system: DebianSystem) -> None:
+    found = await verified(system, services=[{"name": "ssh"}], users=[{"username": "eve", "shell": "/bin/sh"}])
+    assert found["login", "login.home"].found == "the home /home/eve is not there"
+    assert not found["login", "login.session"].passed
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("user_exists", {"username": "ann", "groups": ["www-data"], "shell": "/bin/bash", "home": "/home/ann"}),
+        ("package_installed", {"package": "nginx", "version": "1.22"}),
+        ("service_running", {"service": "nginx"}),
+        ("service_enabled", {"service": "sshd"}),
+        ("port_listening", {"port": 22}),
+        ("port_listening", {"port": 8080, "address": "127.0.0.1"}),
+        ("port_listening", {"port": 53, "protocol": "udp", "address": "127.0.0.53"}),
+        ("file_exists", {"path": "/etc/shadow", "mode": "0640", "owner": "root", "group": "shadow"}),
+        ("file_exists", {"path": "/etc"}),
+        ("http_responds", {"url": "http://127.0.0.1/", "contains": "nginx"}),
+        ("http_responds", {"url": "http://localhost:8080/text", "contains": "POST it's here", "method": "POST"}),
+        ("http_responds", {"url": "http://127.0.0.1:8080/moved", "status": 301}),
+        ("http_responds", {"url": "http://127.0.0.1:8080/none", "status": 404, "method": "HEAD"}),
+        ("http_responds", {"url": "https://127.0.0.1:8443/", "contains": "over tls"}),
+    ],
+)
+async def test_a_true_claim_holds(system: DebianSystem, kind: str, params: dict[str, object]) -> None:
+    result = await claimed(system, kind, **params)
+    assert result.passed, result.found
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "found"),
+    [
+        ("user_exists", {"username": "nobody2"}, "no such user"),
+        ("user_exists", {"username": "bob", "groups": ["www-data"]}, "not in www-data"),
+        ("package_installed", {"package": "no-such-package"}, "not installed"),
+        ("package_installed", {"package": "nginx", "version": "9"}, "version 1.22"),
+        ("service_running", {"service": "no-such"}, "not-found"),
+        ("service_enabled", {"service": "systemd-journald"}, "static"),
+        ("port_listening", {"port": 81}, "nothing listens"),
+        ("port_listening", {"port": 8080, "address": "10.0.2.15"}, "127.0.0.1"),
+        ("file_exists", {"path": "/no/such"}, "no such file"),
+        ("file_exists", {"path": "/etc/shadow", "mode": "0644"}, "mode 0640"),
+        ("http_responds", {"url": "http://127.0.0.1:81/"}, "refused"),
+        ("http_responds", {"url": "http://127.0.0.1/", "contains": "no such text"}, "without the text"),
+        ("http_responds", {"url": "https://127.0.0.1:80/"}, "curl ended"),
+        ("http_responds", {"url": "http://127.0.0.1:22/"}, "the answer is not HTTP"),
+    ],
+)
+async def test_a_false_claim_does_not_hold_and_says_why(
+    system: DebianSystem, kind: str, params: dict[str, object], found: str
+) -> None:
+    result = await claimed(system, kind, **params)
+    assert not result.passed
+    assert found in result.found
+
+
+@pytest.mark.parametrize(
+    "text", ["'; touch /canary; '", "$(touch /canary)", "`touch /canary`", "| touch /canary", "\n"]
+)
+async def test_no_text_of_a_recipe_is_run_in_the_guest(system: DebianSystem, text: str) -> None:
+    await claimed(system, "http_responds", url="http://127.0.0.1/", contains=f"x{text}touch /canary")
+    if text != "\n":
+        await claimed(system, "file_exists", path=f"/{text}")
+    assert system.shell("ls /canary 2> /dev/null || true") == ""
+
+
+async def test_the_driver_passes_on_any_argument_and_any_output(system: DebianSystem) -> None:
+    arguments = ("a b", "", "'\"", "ä\n\tö", "$HOME", "\\", "*", "-n")
+    probes = [
+        Probe(argv=("printf", "[%s]", *arguments)),
+        Probe(argv=("sh", "-c", "echo out; echo err >&2; exit 7")),
+        Probe(argv=("sh", "-c", "cat")),  # nobody else's input is there to be read
+        Probe(argv=("head", "-c", "100000", "/dev/zero")),
+        Probe(argv=("no-such-program",)),
+        Probe(argv=("sleep", "60"), limit=1),
+    ]
+    said, told, empty, long, missing, late = await ask(system, probes)
+    assert said.out == "".join(f"[{argument}]" for argument in arguments)
+    assert (told.status, told.out, told.err) == (7, "out\n", "err\n")
+    assert (empty.status, empty.out) == (0, "")
+    assert len(long.out) == 8192
+    assert missing.status == 127
+    assert late.status == 124
+    assert late.seconds >= 1
