@@ -12,31 +12,37 @@ import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from cli.stack.logfile import RotatingLog
 
 _CHUNK = 1 << 16
-_LAST_OUTPUT_SECONDS = 1.0
 
 
 class Child:
     """A started program. `pid` is also the number of its session and process group."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: RotatingLog, channel: "NotifySocket | None") -> None:
+    def __init__(self, process: asyncio.subprocess.Process, resources: contextlib.ExitStack) -> None:
         self._process = process
-        self._channel = channel
-        self._log = log
-        self._output = asyncio.create_task(_copy(process, log))
+        self._resources = resources
         self._end = asyncio.create_task(self._finish())
+        self.notified = asyncio.Event()
 
     @classmethod
     async def start(
         cls, argv: tuple[str, ...], env: Mapping[str, str], log: RotatingLog, notify: Path | None = None
     ) -> "Child":
-        """Start `argv` with exactly the environment `env`; `notify` is where a socket for its readiness is made."""
-        channel = NotifySocket(notify) if notify is not None else None
-        environment = {**env, "NOTIFY_SOCKET": str(notify)} if notify is not None else dict(env)
-        try:
+        """Start `argv` with exactly the environment `env`.
+
+        With `notify` a socket is made there, at which the program says that it is ready.
+        """
+        with contextlib.ExitStack() as resources:
+            output = resources.enter_context(OutputPipe(log))
+            environment = dict(env)
+            channel = None
+            if notify is not None:
+                channel = resources.enter_context(NotifySocket(notify))
+                environment["NOTIFY_SOCKET"] = str(notify)
             process = await asyncio.create_subprocess_exec(
                 "setpriv",
                 "--pdeathsig",
@@ -44,17 +50,19 @@ class Child:
                 "--",
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                # Not asyncio's own pipe: its wait() would last until everybody has closed that, also a process
+                # that left the group.
+                stdout=output.write_end,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd="/",
                 env=environment,
                 start_new_session=True,
             )
-        except BaseException:
+            output.handed_over()
+            child = cls(process, resources.pop_all())
             if channel is not None:
-                channel.close()
-            raise
-        return cls(process, log, channel)
+                child.notified = channel.ready
+            return child
 
     @property
     def pid(self) -> int:
@@ -65,13 +73,6 @@ class Child:
     def running(self) -> bool:
         """Whether it has not ended yet."""
         return self._process.returncode is None
-
-    @property
-    def notified(self) -> asyncio.Event:
-        """Set when the program says that it is ready; for one that was given a socket to say it."""
-        if self._channel is None:
-            raise RuntimeError("this program was given no socket to say that it is ready")
-        return self._channel.ready
 
     async def wait(self) -> int:
         """Wait for its end and return its status, negative for a signal; nothing of its group is left then."""
@@ -99,22 +100,57 @@ class Child:
     async def _finish(self) -> int:
         status = await self._process.wait()
         self.kill()
-        # A process that left the group may still hold the other end of the pipe.
-        await asyncio.wait([self._output], timeout=_LAST_OUTPUT_SECONDS)
-        self._output.cancel()
-        self._log.close()
-        if self._channel is not None:
-            self._channel.close()
+        self._resources.close()
         return status
 
 
-async def _copy(process: asyncio.subprocess.Process, log: RotatingLog) -> None:
-    if process.stdout is None:
-        return
-    while chunk := await process.stdout.read(_CHUNK):
+class OutputPipe:
+    """Brings what a program writes into its log."""
+
+    def __init__(self, log: RotatingLog) -> None:
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._read_end, self.write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        self._writing = True
+        self._reading = True
+
+    def __enter__(self) -> Self:
+        self._loop.add_reader(self._read_end, self._read)
+        return self
+
+    def handed_over(self) -> None:
+        """Close our copy of the writing end: the program has its own."""
+        if self._writing:
+            self._writing = False
+            os.close(self.write_end)
+
+    def __exit__(self, *_: object) -> None:
+        """Take what is there still, and close everything."""
+        self.handed_over()
+        while self._reading and self._read():
+            pass
+        self._done()
+        os.close(self._read_end)
+        self._log.close()
+
+    def _read(self) -> bool:
+        try:
+            chunk = os.read(self._read_end, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self._done()
+            return False
         # On a full disk the part's words are lost; were they not read on, the part would stop in its write.
         with contextlib.suppress(OSError):
-            log.write(chunk)
+            self._log.write(chunk)
+        return True
+
+    def _done(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._read_end)
 
 
 class NotifySocket:
@@ -123,20 +159,23 @@ class NotifySocket:
     def __init__(self, path: Path) -> None:
         self.ready = asyncio.Event()
         self._path = path
+        self._loop = asyncio.get_running_loop()
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._socket.bind(str(path))
         path.chmod(0o600)
-        self._loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> Self:
         self._loop.add_reader(self._socket, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the socket."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
 
     def _receive(self) -> None:
         with contextlib.suppress(BlockingIOError):
             if b"READY=1" in self._socket.recv(4096).split(b"\n"):
                 self.ready.set()
-
-    def close(self) -> None:
-        """Remove the socket."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
-        self._path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import time
 import uuid
@@ -42,6 +43,7 @@ def run_demo(settings: Settings, *, keep: bool, as_json: bool) -> int:
         console.print(plain(f"[{time.monotonic() - began:5.1f} s] {text}"), soft_wrap=True)
 
     stack = BackgroundStack(settings, say, keep=keep)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops in the same order as Ctrl-C
     try:
         stack.start()
         report = asyncio.run(_build(settings, console, as_json=as_json))
