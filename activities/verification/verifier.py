@@ -56,7 +56,8 @@ class GuestVerifier:
     async def _machine(self, job_id: str, recipe: Recipe, up: BootReport, log: StepLog) -> VerificationReport:
         guest = self.guests.guest(job_id, up.artifact)
         progress = _Progress(log, up.artifact)
-        first = boot.started()
+        first = boot.started(recipe)
+        log.line(f"{up.artifact}: waiting until the start is over")
         # All others come after this one: it waits until the start is over.
         results = await self._run(guest, (first,), progress, settle=0.0)
         rest = _due(recipe, up)
