@@ -122,7 +122,8 @@ class AcceleratorProbe:
         except Fault as error:
             if error.code != "hypervisor.start_failed":
                 raise
-            return Acceleration(kind="tcg", reason=f"/dev/kvm is there, but {error.problems[0].message}")
+            what = " ".join(error.problems[0].message.split())
+            return Acceleration(kind="tcg", reason=f"/dev/kvm is there, but {what}")
         port = SerialPort(workspace.folder)
         try:
             await port.open(workspace.sockets / "s")

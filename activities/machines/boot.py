@@ -48,7 +48,7 @@ class Boot:
 
         Raises:
             BootFailedError: the guest's fault.
-            Fault: the host's (`hypervisor.…`, `machine.lost`, `host.disk`).
+            Fault: the host's (`hypervisor.…`, `machine.lost`, `host.disk`, `host.overloaded`).
 
         """
         name, artifact = self._spec.name, self._spec.label.artifact
@@ -91,9 +91,9 @@ class Boot:
             console = self.port.console
             self._advance(console.milestone.percent, console.milestone.text)
             if console.failure is not None:
-                raise BootFailedError(console.failure)
+                raise self._failure(console.failure)
             if time.monotonic() - started > limit:
-                raise BootFailedError(self._too_late(limit))
+                raise self._failure(self._too_late(limit))
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _answers(self) -> bool:
@@ -110,12 +110,22 @@ class Boot:
         """Say why the machine runs no more, with its last words."""
         await self.port.drained(_LAST_WORDS_SECONDS)
         if self.port.console.failure is not None and condition is not Condition.KILLED:
-            raise BootFailedError(self.port.console.failure)
+            raise self._failure(self.port.console.failure)
         try:
             raise_unless_running(self._spec.name, condition)
         except Verdict as error:
             last = self.port.console.last_line or "nothing"
             raise BootFailedError(f"{error.problems[0].message}; its last words: {last}") from error
+
+    def _failure(self, reason: str) -> Exception:
+        """Blame the guest, unless it is emulated by a host that had no time for it."""
+        if self._spec.accelerator == "tcg" and self.port.console.starved:
+            return Fault.because(
+                "host.overloaded",
+                f"this host is too busy to emulate {self._spec.name}, whose kernel saw its clock stand still: {reason}",
+                next="Retry when the host has less to do.",
+            )
+        return BootFailedError(reason)
 
     def _too_late(self, limit: float) -> str:
         console = self.port.console

@@ -9,7 +9,7 @@ from activities.machines.console import clean
 from activities.machines.guest import LibvirtGuest
 from activities.machines.hypervisor import Hypervisor
 from activities.step_log import StepLog
-from domain.errors import FactoryError
+from domain.errors import FactoryError, Verdict
 from infra.ports import ObjectStore
 
 _AGENT_SECONDS = 30.0
@@ -55,6 +55,8 @@ class Evidence:
 
     async def _failed_units(self) -> bytes:
         """Names of the units that failed, and the end of the journal of each."""
+        if not await self._hypervisor.agent_listens(self._name):
+            raise Verdict.because("guest.agent_silent", "its guest agent does not answer")
         argv = ("systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
         listed = await self._guest.run(argv, timeout=_AGENT_SECONDS)
         text = listed.stdout.decode(errors="replace")

@@ -1,15 +1,16 @@
 """The machines of this host on libvirt (`ports.Machines`)."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from activities.job import Job
-from activities.machines.accelerator import Acceleration, AcceleratorProbe
+from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.boot import Boot, BootFailedError, BootLimits
 from activities.machines.console import Console
-from activities.machines.domain_xml import MachineLabel, machine_name
+from activities.machines.domain_xml import Accelerator, MachineLabel, machine_name
 from activities.machines.evidence import Evidence
 from activities.machines.guest import LibvirtGuest
 from activities.machines.hypervisor import Hypervisor
@@ -58,7 +59,8 @@ class LibvirtMachines:
 
         Raises:
             Verdict: `boot.failed`.
-            Fault: `host.memory`, `host.disk`, `host.firmware`, `hypervisor.…`, `machine.lost`, `blob.missing`.
+            Fault: `host.memory`, `host.disk`, `host.firmware`, `host.overloaded`, `hypervisor.…`, `machine.lost`,
+                `machine.name_taken`, `blob.missing`.
 
         """
         artifacts = [a for a in request.artifacts if a.kind in _FIRMWARE]
@@ -68,9 +70,12 @@ class LibvirtMachines:
         how = await self._probe.decide(iso)
         log.line(f"Machines run under {how.kind.upper()}: {how.reason}.")
         _require_memory(len(artifacts) * self._size.memory)
+        size = self._size if how.kind == "kvm" else _share(self._size, len(artifacts))
         progress = _Progress(log, len(artifacts))
         tasks = [
-            asyncio.create_task(self._boot_one(request.job, artifact, how, progress.of(artifact.kind), log))
+            asyncio.create_task(
+                self._boot_one(request.job, artifact, (how.kind, size), progress.of(artifact.kind), log)
+            )
             for artifact in artifacts
         ]
         try:
@@ -124,14 +129,19 @@ class LibvirtMachines:
         await self._client.close()
 
     async def _boot_one(
-        self, job: Job, artifact: Artifact, how: Acceleration, advance: Callable[[float, str], None], log: StepLog
+        self,
+        job: Job,
+        artifact: Artifact,
+        how: tuple[Accelerator, Size],
+        advance: Callable[[float, str], None],
+        log: StepLog,
     ) -> BootReport:
         workspace = workspace_of(self._paths, job.job_id, artifact.kind)
         self._busy.add(workspace.name)
         try:
             await self._replace(workspace, job.job_id)
             label = MachineLabel(job_id=job.job_id, artifact=artifact.kind, expires=int(time.time()) + _LIFE_SECONDS)
-            spec = await workspace.prepare(artifact, label, how.kind, self._size)
+            spec = await workspace.prepare(artifact, label, *how)
             boot = Boot(self._hypervisor, workspace, spec, advance)
             self._serial[workspace.name] = boot.port
             report = await boot.run(self._limits, log)
@@ -210,6 +220,11 @@ async def _all_or_first_error(tasks: list[asyncio.Task[BootReport]]) -> list[Boo
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def _share(size: Size, machines: int) -> Size:
+    """Give each emulated machine its share of the host's processors: more of them would only wait for each other."""
+    return size.model_copy(update={"cpus": max(1, min(size.cpus, (os.cpu_count() or 1) // machines))})
 
 
 def _require_memory(needed: int) -> None:
