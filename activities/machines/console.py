@@ -51,7 +51,8 @@ _FAILURES: tuple[tuple[re.Pattern[str], str], ...] = (
 # A kernel counts timer interrupts early in its start and watches itself later. On an emulator that gets no
 # processor time it finds too few, or finds that nothing moved for many seconds.
 _STARVED = re.compile(
-    r"IO-APIC \+ timer doesn't work|BUG: soft lockup|rcu: INFO: \w+ (?:self-)?detected|clocksource: .*[Mm]arking .*unstable"
+    r"IO-APIC \+ timer doesn't work|BUG: soft lockup|rcu: INFO: \w+ (?:self-)?detected|"
+    r"clocksource: .*[Mm]arking .*unstable"
 )
 _GRUB_ERROR = re.compile(r"^\W*error: (?!you need to load the kernel first)(?P<what>.*)")
 # A prompt has no end of line, so these are looked for before there is one.
