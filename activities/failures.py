@@ -8,7 +8,8 @@ or the details, never on a class: classes do not survive the wire.
 from typing import Any, Literal
 
 from temporalio import activity
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutType
+from temporalio.exceptions import TimeoutError as ActivityTimedOut
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from domain.errors import FactoryError, Problem
@@ -55,12 +56,12 @@ def read_failure(error: FailureError) -> FailureDetail:
         if cause.type is not None and cause.details:
             return FailureDetail.model_validate(cause.details[0])
         return _fault("factory.error", f"{cause.type or 'Error'}: {cause.message}", "Read the log, then retry.")
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, ActivityTimedOut):
         return _timed_out(cause)
     return _fault("factory.error", str(cause), "Read the log, then retry.")
 
 
-def _timed_out(error: TimeoutError) -> FailureDetail:
+def _timed_out(error: ActivityTimedOut) -> FailureDetail:
     if error.type in (TimeoutType.HEARTBEAT, TimeoutType.SCHEDULE_TO_START):
         return _fault(
             "host.lost", "The host that ran this step stopped answering.", "Retry: another host, or this one, goes on."

@@ -44,7 +44,7 @@ class FactoryError(Exception):
         return self.problems[0].code
 
     @classmethod
-    def because(  # noqa: PLR0913 - one keyword per field of Problem
+    def because(
         cls,
         code: str,
         message: str,

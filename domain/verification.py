@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from domain.model import Value
 
 Bootable = Literal["qcow2", "iso"]
@@ -18,7 +20,7 @@ class AssertionResult(Value):
     suite: str
     description: str
     type: str
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict[str, Any])
     passed: bool
     expected: str
     found: str

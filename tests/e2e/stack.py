@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,26 @@ class Stack:
     def run(self, *words: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         return subprocess.run(
-            self.command(*words), env=self.environ, cwd=ROOT, timeout=timeout, capture_output=True, text=True, check=False
+            self.command(*words),
+            env=self.environ,
+            cwd=ROOT,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def temporal(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the stock Temporal command line against this factory's server."""
+        state = self.state()
+        assert state is not None
+        binary = str(Path(sys.executable).parent / "temporal")
+        return subprocess.run(
+            [binary, *words, "--address", state.addresses.temporal],
+            timeout=60,
+            capture_output=True,
+            text=True,
+            check=True,
         )
 
     def session(self) -> FactorySession:
@@ -109,7 +128,7 @@ class Stack:
 
 
 @contextmanager
-def running_stack(home: Path) -> Iterator[Stack]:
+def running_stack(home: Path) -> Generator[Stack]:
     """Run a factory at `home`."""
     stack = Stack(home, free_port(), os.environ)
     stack.start()

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class Factory:
     recording: FakeRecording = field(default_factory=FakeRecording)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         """Run the workers."""
         host = self.host
         core = Worker(
@@ -82,7 +82,7 @@ def temporal_binary() -> str:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def environment() -> AsyncIterator[WorkflowEnvironment]:
+async def environment() -> AsyncGenerator[WorkflowEnvironment]:
     """Start one server for all tests of this folder."""
     attributes = [policies.JOB_KIND, policies.JOB_STATE, policies.ORG_ID, policies.RECIPE]
     async with await WorkflowEnvironment.start_time_skipping_v2(

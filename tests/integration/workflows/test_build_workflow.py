@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import WorkflowHandle
 
+from domain.build.state import BuildStatus
 from domain.errors import Fault, Verdict
 from tests.integration.workflows.conftest import Factory
 from workflows.build import BuildWorkflow
@@ -27,11 +28,9 @@ STEPS = (
 )
 
 
-async def until_status(factory: Factory, build_id: str, status: str) -> None:
+async def until_status(factory: Factory, build_id: str, status: BuildStatus) -> None:
     """Wait until the log says so."""
-    async with asyncio.timeout(30):
-        while not factory.recording.streams[build_id] or factory.recording.state(build_id).status != status:
-            await asyncio.sleep(0.02)
+    await asyncio.wait_for(factory.recording.reached(build_id, status), 30)
 
 
 async def outcome(handle: WorkflowHandle[BuildWorkflow, BuildOutcome]) -> BuildOutcome:
