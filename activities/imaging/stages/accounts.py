@@ -16,6 +16,7 @@ from activities.imaging.stages.frame import Stage
 from activities.imaging.stages.system_files import SystemFile, sudo_file
 from domain.errors import Problem, Verdict
 from domain.recipe.schema import User
+from infra.process import CommandError
 
 _FIRST_UID = 1000  # login.defs(5), UID_MIN
 _SHELL = "/bin/bash"
@@ -44,21 +45,39 @@ async def make_accounts(users: Sequence[User], stage: Stage) -> dict[str, System
 
     Accounts without a number get the lowest free ones in the order of the recipe, with a group of the
     same name and number.
+
+    Raises:
+        Verdict: `user.failed`, when the image's own tools refuse one.
+
     """
     files: dict[str, SystemFile] = {}
     present = {account.pw_name: account for account in pwd.getpwall()}
     numbers = _numbers(users, {account.pw_uid for account in present.values()} | {g.gr_gid for g in grp.getgrall()})
-    for user in users:
-        if user.username in present:
-            await _change(user, stage)
-        else:
-            await _add(user, numbers[user.username], stage)
-        await _set_password(user, stage)
-        if user.ssh_keys:
-            _authorize(user)
+    for i, user in enumerate(users):
+        try:
+            await _make(user, None if user.username in present else numbers[user.username], stage)
+        except (CommandError, OSError) as error:
+            raise Verdict.because(
+                "user.failed",
+                f"The account '{user.username}' cannot be made: {error}",
+                path=f"users[{i}]",
+                value=user.username,
+                next="Check its home and shell against what is in the image; the step's log says more.",
+            ) from error
         if user.sudo and user.password_hash is None:
             files |= sudo_file(user.username)
     return files
+
+
+async def _make(user: User, uid: int | None, stage: Stage) -> None:
+    """Make or, without a number, change one account."""
+    if uid is None:
+        await _change(user, stage)
+    else:
+        await _add(user, uid, stage)
+    await _set_password(user, stage)
+    if user.ssh_keys:
+        _authorize(user)
 
 
 def _numbers(users: Sequence[User], taken: set[int]) -> dict[str, int]:

@@ -4,8 +4,9 @@ import difflib
 from pathlib import Path
 
 from activities.imaging.stages.frame import Stage
-from domain.errors import Problem
+from domain.errors import Problem, Verdict
 from domain.recipe.schema import Recipe
+from infra.process import CommandError
 
 _FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
 _SCRIPTS = Path("/etc/init.d")
@@ -49,8 +50,23 @@ def check_services(recipe: Recipe) -> tuple[Problem, ...]:
 
 
 async def set_services(recipe: Recipe, extra: tuple[str, ...], stage: Stage) -> None:
-    """Enable and disable as the recipe says; `extra` units are the factory's own. Later entries win."""
-    wanted = dict.fromkeys(extra, True) | {unit_of(s.name): s.enabled for s in recipe.services}
-    for unit, enabled in wanted.items():
-        # An offline systemctl in a chroot only makes and removes links (systemctl(1)).
-        await stage.run("systemctl", "--quiet", "enable" if enabled else "disable", "--", unit)
+    """Enable and disable as the recipe says; `extra` units are the factory's own. Later entries win.
+
+    Raises:
+        Verdict: `service.refused`, when systemctl refuses one, an alias for instance.
+
+    """
+    own: dict[str, tuple[bool, str | None]] = dict.fromkeys(extra, (True, None))
+    named = {unit_of(s.name): (s.enabled, f"services[{i}].name") for i, s in enumerate(recipe.services)}
+    for unit, (enabled, path) in (own | named).items():
+        try:
+            # An offline systemctl in a chroot only makes and removes links (systemctl(1)).
+            await stage.run("systemctl", "--quiet", "enable" if enabled else "disable", "--", unit)
+        except CommandError as error:
+            raise Verdict.because(
+                "service.refused",
+                f"{unit} cannot be {'enabled' if enabled else 'disabled'}: {' '.join(error.tail[-2:]) or error}",
+                path=path,
+                value=unit,
+                next="Name the unit itself, not an alias of it (ssh, not sshd), or leave it out.",
+            ) from error

@@ -212,6 +212,22 @@ async def test_what_the_tree_does_not_have_is_a_verdict_on_its_line(
     assert caught.value.problems[1].suggestions[0] == "systemd-resolved.service"
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "path"),
+    [
+        ({"services": [{"name": "ssh"}, {"name": "sshd"}]}, "service.refused", "services[1].name"),
+        ({"users": [{"username": "a", "home": "/etc/passwd/a"}]}, "user.failed", "users[0]"),
+    ],
+)
+async def test_what_the_images_own_tools_refuse_is_a_verdict(
+    builds: Builds, lock: Blob, made: list[LayerResult], change: dict[str, object], code: str, path: str
+) -> None:
+    with pytest.raises(Verdict) as caught:
+        await builds.layer("configuration", RECIPE | change, lock, made[1].layer)
+    assert (caught.value.code, caught.value.problems[0].path) == (code, path)
+    assert builds.left_over() == []
+
+
 async def test_a_home_outside_the_tree_stays_inside_it(
     builds: Builds, lock: Blob, made: list[LayerResult], tmp_path: Path
 ) -> None:
