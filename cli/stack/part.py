@@ -62,6 +62,7 @@ class Part(Value):
     argv: tuple[str, ...]
     env: dict[str, str] = Field(default_factory=dict, repr=False)
     after: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     probes: tuple[Probe, ...]
     ready_seconds: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM

@@ -161,6 +161,7 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
             argv=_python("workflows.core_worker"),
             env=e.python("core-worker") | e.temporal() | e.owner() | e.objects(),
             after=("migrate",),
+            uses=_of(embedded, "s3"),
             probes=(Notifies(),),
             stop_seconds=7.0,
         ),
@@ -169,6 +170,7 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
             argv=_python("workflows.host_worker"),
             env=e.python("host-worker") | e.temporal() | e.objects() | e.host(),
             after=("migrate", *_of(embedded, "libvirt")),
+            uses=_of(embedded, "s3"),
             probes=(Notifies(),),
             ready_seconds=90.0,
             stop_seconds=8.0,
@@ -191,6 +193,7 @@ def _faces(settings: Settings, e: Environments, endpoints: Endpoints) -> tuple[P
         argv=_python("mcp_server"),
         env=e.python("mcp") | shared,
         after=("migrate",),
+        uses=_of(endpoints.embedded, "s3"),
         probes=(Answers(port=urlsplit(endpoints.mcp_url).port or 0, path="/healthz", statuses=(200,)),),
     )
     gateway = Part(
@@ -198,6 +201,7 @@ def _faces(settings: Settings, e: Environments, endpoints: Endpoints) -> tuple[P
         argv=_python("console"),
         env=e.python("gateway") | shared,
         after=("migrate",),
+        uses=_of(endpoints.embedded, "s3"),
         probes=(Answers(port=settings.port, address=reachable(settings.bind)),),
     )
     return (server, gateway) if "mcp" in endpoints.embedded else (gateway,)

@@ -54,7 +54,7 @@ class Supervisor:
         self._on_change = on_change
         self._units = {p.name: _Unit(p, logs / f"{p.name}.log", policy or RestartPolicy()) for p in parts}
         for part in parts:
-            unknown = set(part.after) - set(self._units)
+            unknown = {*part.after, *part.uses} - set(self._units)
             if unknown:
                 raise ValueError(f"{part.name} comes after parts that do not exist: {sorted(unknown)}")
         self.all_ready = asyncio.Event()
@@ -174,7 +174,7 @@ class Supervisor:
 
     async def _stop(self, unit: _Unit) -> None:
         for other in self._units.values():
-            if unit.part.name in other.part.after:
+            if unit.part.name in (*other.part.after, *other.part.uses):
                 await other.stopped.wait()
         if unit.child is not None and unit.child.running:
             self._tell(unit, "stopping")

@@ -51,7 +51,7 @@ def test_with_nothing_configured_everything_is_run_here(home: Path) -> None:
 def test_what_is_configured_is_not_run_here(home: Path, part: str, environ: dict[str, str]) -> None:
     parts, _ = stack(settings(home, **environ))
     assert part not in parts
-    assert all(part not in p.after for p in parts.values())
+    assert all(part not in (*p.after, *p.uses) for p in parts.values())
 
 
 def test_a_host_worker_is_never_told_of_the_database(home: Path) -> None:
@@ -108,7 +108,7 @@ def test_parts_are_stopped_within_twenty_seconds_even_if_each_takes_its_time(hom
     parts, _ = stack(settings(home))
 
     def chain(name: str) -> float:
-        below = [chain(other.name) for other in parts.values() if name in other.after]
+        below = [chain(other.name) for other in parts.values() if name in (*other.after, *other.uses)]
         return parts[name].stop_seconds + max(below, default=0.0)
 
     assert max(chain(name) for name in parts) <= 20.0
