@@ -1,5 +1,6 @@
 """Single operations on the machines of one libvirt, with typed answers; nothing about jobs or booting."""
 
+import asyncio
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
@@ -54,6 +55,8 @@ class Hypervisor:
     async def start_paused(self, xml: str) -> None:
         """Define a machine and start it, halted before its first instruction.
 
+        A cancellation is answered only when libvirt is done, so that whoever cleans up then finds the machine.
+
         Raises:
             Fault: `hypervisor.start_failed` when QEMU cannot be started like this.
 
@@ -63,8 +66,12 @@ class Hypervisor:
             domain = connection.defineXML(xml)
             domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
 
+        start = asyncio.create_task(self._client.call(work, seconds=_START_SECONDS))
         try:
-            await self._client.call(work, seconds=_START_SECONDS)
+            await asyncio.shield(start)
+        except asyncio.CancelledError:
+            await asyncio.wait((start,))
+            raise
         except libvirt.libvirtError as error:
             raise Fault.because(
                 "hypervisor.start_failed",

@@ -1,5 +1,6 @@
 """Machines that do not come up, each for its own reason. Real guests, so each test waits for a boot."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -113,3 +114,15 @@ async def test_a_blob_that_is_not_here_is_a_fault_and_leaves_nothing(house: Hous
     with pytest.raises(Fault, match=r"blob\.missing"):
         await machines.boot(order.model_copy(update={"artifacts": (gone,)}), Lines())
     await machines.release(ReleaseInput(job=order.job, reason="failed"))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1, 0.3, 1.0])
+async def test_a_boot_that_is_cancelled_leaves_nothing_wherever_it_was(
+    house: House, machines: LibvirtMachines, seconds: float
+) -> None:
+    """The `machines` fixture looks for what is left."""
+    boot = asyncio.create_task(machines.boot(await house.order("cance100-1", "well", "qcow2", "iso"), Lines()))
+    await asyncio.wait((boot,), timeout=seconds)
+    boot.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await boot
