@@ -19,6 +19,9 @@ from cli.client.words import STATUS_STYLE, duration, plain
 from domain.errors import Problem
 from domain.views import BuildPage, BuildView
 
+_ROOM_FOR_IDS = 130
+_SHORT_ID = 8
+
 
 class Followed:
     """Which build a command is following, for what is said after Ctrl-C."""
@@ -70,7 +73,7 @@ async def list_builds(session: Tools, output: Output, *, limit: int, status: str
     if not page.builds:
         output.say("There are no builds. Start one: openfactory build demo --wait")
         return exits.OK
-    output.out.print(_table(page))
+    output.out.print(_table(page, output.out.width))
     if page.next_cursor:
         output.say(f"More: openfactory builds --cursor {page.next_cursor}")
     return exits.OK
@@ -159,13 +162,14 @@ def _show_accepted(answer: dict[str, Any], view: BuildView, output: Output) -> N
     output.say(f"  look:   openfactory build-show {view.build_id}")
 
 
-def _table(page: BuildPage) -> Table:
+def _table(page: BuildPage, width: int) -> Table:
+    """List the builds; where whole ids would squeeze the rest, their beginnings, which every command accepts."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("id", "name", "base", "status", "created", "time", "failure"):
         table.add_column(name, no_wrap=name != "failure", justify="right" if name == "time" else "left")
     for build in page.builds:
         table.add_row(
-            build.build_id,
+            build.build_id if width >= _ROOM_FOR_IDS else build.build_id[:_SHORT_ID],
             plain(build.name),
             plain(build.base_image),
             Text(build.status, style=STATUS_STYLE[build.status]),
