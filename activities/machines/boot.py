@@ -99,8 +99,11 @@ class Boot:
             self._advance(console.milestone.percent, console.milestone.text)
             if console.failure is not None:
                 raise self._failure(console.failure)
-            if time.monotonic() - started > limit:
-                raise self._failure(self._too_late(limit))
+            now = time.monotonic()
+            if console.milestone != milestone:
+                milestone, since = console.milestone, now
+            if now - since > limit or now - started > limit * _WHOLE_BOOT:
+                raise self._failure(self._too_late(now - started))
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _answers(self) -> bool:
