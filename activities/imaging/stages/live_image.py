@@ -22,8 +22,8 @@ from domain.errors import Verdict
 
 _GRUB = Path("/usr/lib/grub")
 _EFI_KIB = 4096
-# A fault in a program's page decompresses a whole block: with 1 MiB blocks an emulated machine needs 50 s more to
-# reach its login than with these, which cost some per cent in size.
+# A fault in a program's page decompresses a whole block, which is felt under emulation; next to blocks of 1 MiB
+# these cost 6 % in size.
 _BLOCK = "128K"
 _BOOT_FILE = re.compile(r"(?:\./)?boot/([^/]+)")
 _LIVE_BOOT = re.compile(r"(?:\./)?(?:usr/)?lib/live/boot/.+")
