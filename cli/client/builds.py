@@ -19,7 +19,7 @@ from cli.client.words import STATUS_STYLE, duration, plain
 from domain.errors import Problem
 from domain.views import BuildPage, BuildView
 
-_ROOM_FOR_IDS = 130
+_ROOM_FOR_ALL = 130
 _SHORT_ID = 8
 
 
@@ -163,15 +163,16 @@ def _show_accepted(answer: dict[str, Any], view: BuildView, output: Output) -> N
 
 
 def _table(page: BuildPage, width: int) -> Table:
-    """List the builds; where whole ids would squeeze the rest, their beginnings, which every command accepts."""
+    """List the builds. In a narrow terminal ids are cut to what every command accepts, and the base is left out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("id", "name", "base", "status", "created", "time", "failure"):
+    wide = width >= _ROOM_FOR_ALL
+    for name in ("id", "name", *(("base",) if wide else ()), "status", "created", "time", "failure"):
         table.add_column(name, no_wrap=name != "failure", justify="right" if name == "time" else "left")
     for build in page.builds:
         table.add_row(
-            build.build_id if width >= _ROOM_FOR_IDS else build.build_id[:_SHORT_ID],
+            build.build_id if wide else build.build_id[:_SHORT_ID],
             plain(build.name),
-            plain(build.base_image),
+            *((plain(build.base_image),) if wide else ()),
             Text(build.status, style=STATUS_STYLE[build.status]),
             f"{build.created_at.astimezone():%Y-%m-%d %H:%M}",
             duration(build.seconds),
