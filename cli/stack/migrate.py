@@ -1,6 +1,6 @@
-"""Makes what the parts expect to find: roles and tables, the bucket, the workflow namespace's settings.
+"""Makes what the parts expect to find: roles and tables, and the workflow namespace's settings.
 
-`python -m cli.stack.migrate` does this at each start for those that its environment names. Every step may be repeated.
+`python -m cli.stack.migrate` does this at each start. Every step may be repeated.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from cli.stack.parts import SEARCH_ATTRIBUTES
 from domain.errors import FactoryError
 from event_store.schema import migrate
 from infra import settings as configuration
-from infra.objects import S3ObjectStore
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from workflows.connect import connect
@@ -32,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 async def prepare(settings: Settings, owner_password: str, front_password: str) -> None:
-    """Bring database, object store and workflow engine to what this release needs.
+    """Bring database and workflow engine to what this release needs.
 
     Raises:
         FactoryError: one of them refuses, or does not answer.
@@ -42,17 +41,8 @@ async def prepare(settings: Settings, owner_password: str, front_password: str) 
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
             group.create_task(asyncio.to_thread(migrate, url, owner_password, front_password))
-        if settings.s3 is not None:
-            group.create_task(_make_bucket(S3ObjectStore(settings.s3)))
         if settings.temporal is not None:
             group.create_task(_prepare_namespace(settings))
-
-
-async def _make_bucket(objects: S3ObjectStore) -> None:
-    try:
-        await objects.ensure_bucket()
-    finally:
-        await objects.aclose()
 
 
 async def _prepare_namespace(settings: Settings) -> None:

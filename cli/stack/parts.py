@@ -149,9 +149,9 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
             ready_seconds=120.0,
         ),
         Part(
-            # By itself, because the embedded object store takes the longest to come up and only its bucket needs it.
+            # By itself, because the embedded object store takes the longest to come up.
             name="bucket",
-            argv=_python("cli.stack.migrate"),
+            argv=_python("cli.stack.bucket"),
             env=e.python("bucket") | e.objects(),
             after=_of(embedded, "s3"),
             probes=(Ends(),),
@@ -169,8 +169,9 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
             name="host-worker",
             argv=_python("workflows.host_worker"),
             env=e.python("host-worker") | e.temporal() | e.objects() | e.host(),
-            after=("migrate", *_of(embedded, "libvirt")),
-            uses=_of(embedded, "s3"),
+            # It waits for the workflow engine itself, which gives its imports the time in which the servers come up.
+            after=_of(embedded, "libvirt"),
+            uses=_of(embedded, "temporal", "s3"),
             probes=(Notifies(),),
             ready_seconds=90.0,
             stop_seconds=8.0,
@@ -187,21 +188,21 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
 
 
 def _faces(settings: Settings, e: Environments, endpoints: Endpoints) -> tuple[Part, ...]:
+    # The faces start at once: what they lack at first they answer for until it is there.
+    servers = _of(endpoints.embedded, "postgres", "temporal", "s3")
     shared = e.temporal() | e.front() | e.objects() | {"OPENFACTORY_MCP_URL": endpoints.mcp_url}
     server = Part(
         name="mcp",
         argv=_python("mcp_server"),
         env=e.python("mcp") | shared,
-        after=("migrate",),
-        uses=_of(endpoints.embedded, "s3"),
+        uses=servers,
         probes=(Answers(port=urlsplit(endpoints.mcp_url).port or 0, path="/healthz", statuses=(200,)),),
     )
     gateway = Part(
         name="gateway",
         argv=_python("console"),
         env=e.python("gateway") | shared,
-        after=("migrate",),
-        uses=_of(endpoints.embedded, "s3"),
+        uses=servers,
         probes=(Answers(port=settings.port, address=reachable(settings.bind)),),
     )
     return (server, gateway) if "mcp" in endpoints.embedded else (gateway,)
