@@ -36,6 +36,7 @@ def run_stack(settings: Settings, say: Say) -> None:
     """
     prepare_home(settings.home)
     with held(settings):
+        state_path(settings).unlink(missing_ok=True)  # that of a killed one would be taken for ours
         left = leftovers.find(settings.home, settings.run)
         if left:
             say(f"taking over from a supervisor that was killed: ending {len(left)} of its processes")
