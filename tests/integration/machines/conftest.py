@@ -90,7 +90,7 @@ class House:
         self.live = live
         self.objects = FakeObjectStore()
 
-    def machines(self, seconds: float = 90.0) -> LibvirtMachines:
+    def machines(self, seconds: float = 300.0) -> LibvirtMachines:
         """The port's adapter, anew: it belongs to the event loop of one test."""
         return LibvirtMachines(
             self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds), size=Size(memory=512, cpus=1)

@@ -13,7 +13,7 @@ from tests.fakes.machines import FakeMachines
 from tests.fakes.objects import FakeObjectStore
 from tests.integration.machines.conftest import House, Lines
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # emulation on a busy host is slow
 JOB = "c0ffee00-0000-4000-8000-000000000001"
 
 

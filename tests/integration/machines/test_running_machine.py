@@ -16,7 +16,7 @@ from activities.machines.models import ReleaseInput
 from domain.errors import Fault, Verdict
 from tests.integration.machines.conftest import House, Lines, blocking
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # emulation on a busy host is slow
 JOB = "feed0000-0000-4000-8000-000000000002"
 NAME = machine_name(JOB, "iso")
 
