@@ -106,10 +106,10 @@ class Stack:
 
     def start(self) -> None:
         """Start in the background and wait until it is ready."""
-        log = (self.home.parent / f"{self.home.name}.up.log").open("ab")
-        self.process = subprocess.Popen(
-            self.command("up"), env=self.environ, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        with (self.home.parent / f"{self.home.name}.up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command("up"), env=self.environ, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
