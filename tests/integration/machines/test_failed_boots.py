@@ -60,7 +60,7 @@ async def test_a_guest_that_switches_itself_off_is_said_to_have_done_so(
 
 @pytest.mark.faults
 async def test_a_silent_agent_is_a_boot_that_failed_at_its_deadline(house: House) -> None:
-    machines = house.machines(seconds=40)
+    machines = house.machines(seconds=100)
     error = await fail(house, machines, "bad00000-silent", "silent")
     assert "its guest agent did not answer within" in str(error)
     assert "Welcome to the test guest" in str(error)
