@@ -10,7 +10,7 @@ import uvicorn
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncGenerator[str]:  # noqa: ANN401 - whatever uvicorn takes
+async def serving(app: Any) -> AsyncGenerator[str]:
     """Serve `app`; yields its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

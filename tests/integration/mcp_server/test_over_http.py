@@ -39,7 +39,7 @@ def connect(front_stack: FrontStack) -> Connect:
     return connected
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can hold
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert result.is_error is not True, result
     assert result.structured_content is not None

@@ -31,11 +31,11 @@ def data_of(result: CallToolResult) -> dict[str, Any]:
     return result.structured_content
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can hold
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return data_of(await client.call_tool(tool, arguments))
 
 
-async def refused(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - as call
+async def refused(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert result.is_error is True
     assert result.structured_content is not None
