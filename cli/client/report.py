@@ -101,7 +101,10 @@ def _artifacts(build: BuildView) -> Table:
             plain(artifact.name),
             size(artifact.blob.bytes),
             artifact.blob.digest[:_SHA_SHOWN],
-            plain(f"{artifact.verification}{method}", STATUS_STYLE[artifact.verification]),
+            # Only images are booted; a document is neither verified nor not.
+            plain(f"{artifact.verification}{method}", STATUS_STYLE[artifact.verification])
+            if artifact.kind in {"qcow2", "iso"}
+            else "",
         )
     return table
 
