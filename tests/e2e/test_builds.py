@@ -12,10 +12,10 @@ from cli.client.session import FactorySession, ToolFailed
 from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import Stack, until_ended, until_step
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-BUILD_SECONDS = 1800.0
-STEP_SECONDS = 900.0
+BUILD_SECONDS = 800.0
+STEP_SECONDS = 400.0
 
 
 def tiny(name: str, **more: object) -> dict[str, Any]:
