@@ -20,7 +20,7 @@ class Board:
     name: str
     build_id: str
     _marks: dict[StepName, tuple[str, str]] = field(default_factory=dict[StepName, tuple[str, str]])
-    _tail: str = ""
+    _tail: tuple[str, ...] = ()
 
     def state(self, state: str) -> None:
         """Set `JobState`, by which builds are found."""
@@ -40,23 +40,22 @@ class Board:
         what = "The recipe or image is wrong" if detail.kind == "verdict" else "The factory could not do it"
         reasons = [f"- **{p.code}**: {p.message}" + (f" _{p.next}_" if p.next else "") for p in detail.problems]
         signal = f"temporal workflow signal --workflow-id build-{self.build_id} --name retry"
-        self._tail = "\n".join(
-            [
-                "",
-                f"### Failed in {step}",
-                f"{what}:",
-                *reasons,
-                "",
-                "### How to go on",
-                "The build is parked; finished steps are kept. Send the `retry` signal (or `cancel`):",
-                f"```\n{signal}\nopenfactory retry {self.build_id}\n```",
-            ]
+        self._tail = (
+            "",
+            f"### Failed in {step}",
+            f"{what}:",
+            "",
+            *reasons,
+            "",
+            "### How to go on",
+            "The build is parked; finished steps are kept. Send the `retry` signal (or `cancel`):",
+            f"```\n{signal}\nopenfactory retry {self.build_id}\n```",
         )
         self._mark(step, "failed", detail.problems[0].message)
 
     def ended(self, text: str) -> None:
         """Show how the build ended."""
-        self._tail = f"\n**{text}**"
+        self._tail = ("", f"**{text}**")
         self._show()
 
     def _mark(self, step: StepName, mark: str, text: str) -> None:
@@ -64,8 +63,9 @@ class Board:
         self._show()
 
     def _show(self) -> None:
-        lines = [f"## Build {self.name}", "", "| | step | |", "|---|---|---|"]
+        # The failure or the end first: that is what an engineer opens the page for.
+        lines = [f"## Build {self.name}", *self._tail, "", "| | step | |", "|---|---|---|"]
         for step in STEPS:
             mark, text = self._marks.get(step, ("waiting", ""))
             lines.append(f"| {_MARKS[mark]} | {step} | {text.replace('|', '/')[:200]} |")
-        workflow.set_current_details("\n".join(lines) + "\n" + self._tail)
+        workflow.set_current_details("\n".join(lines))
