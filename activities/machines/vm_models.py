@@ -7,18 +7,11 @@ higher one for this VM refuses (`lease.superseded`), so that nothing late can to
 from datetime import datetime
 from typing import Literal
 
+from activities.vm_ref import VmRef
 from domain.model import Value
 from domain.vm.spec import PortForward, VmSpec
 
 Power = Literal["running", "stopped", "panicked", "paused", "lost", "absent"]
-
-
-class VmRef(Value):
-    """A VM on a host. `token` is the fencing token of its lease there."""
-
-    vm_id: str
-    org_id: str
-    token: int
 
 
 class CreateVm(Value):
