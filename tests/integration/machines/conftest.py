@@ -1,6 +1,7 @@
 """One private libvirtd for all machine tests, and the guests' images."""
 
 import asyncio
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -19,13 +20,13 @@ from activities.machines.boot import BootLimits
 from activities.machines.libvirt_machines import LibvirtMachines
 from activities.machines.models import BootInput
 from activities.machines.workspace import Size
-from domain.artifacts import Artifact
+from domain.artifacts import Artifact, Blob
 from infra.libvirt_client import wait_ready
 from infra.libvirt_daemon import command
 from infra.libvirt_paths import LibvirtPaths
 from infra.settings import Settings, load
 from tests.fakes.objects import FakeObjectStore
-from tests.integration.machines import guest_image
+from tests.guests import Behaviour, Kind, tiny_guest
 
 T = TypeVar("T")
 READY_SECONDS = 30.0
@@ -84,10 +85,9 @@ class Lines:
 class House:
     """A home with its libvirtd, its store of blobs and an object store."""
 
-    def __init__(self, settings: Settings, daemon: Daemon, live: Path) -> None:
+    def __init__(self, settings: Settings, daemon: Daemon) -> None:
         self.settings = settings
         self.daemon = daemon
-        self.live = live
         self.objects = FakeObjectStore()
 
     def machines(self, seconds: float = 300.0) -> LibvirtMachines:
@@ -96,21 +96,28 @@ class House:
             self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds), size=Size(memory=512, cpus=1)
         )
 
-    async def artifact(self, behaviour: guest_image.Behaviour, kind: guest_image.Kind) -> Artifact:
-        return await guest_image.make_artifact(self.live, behaviour, kind, self.daemon.paths.store)
+    async def artifact(self, behaviour: Behaviour, kind: Kind) -> Artifact:
+        """Put an image with this behaviour into the blob store."""
+        return adopt((await tiny_guest(behaviour, kind)).read_bytes(), kind, self.daemon.paths.store)
 
     async def empty_iso(self) -> Artifact:
         """A CD-ROM without anything on it."""
-        return guest_image.adopt(bytes(4 << 20), "iso", self.daemon.paths.store)
+        return adopt(bytes(4 << 20), "iso", self.daemon.paths.store)
 
-    async def order(self, job: str, behaviour: guest_image.Behaviour, *kinds: guest_image.Kind) -> BootInput:
+    async def order(self, job: str, behaviour: Behaviour, *kinds: Kind) -> BootInput:
         artifacts = [await self.artifact(behaviour, kind) for kind in kinds]
         return BootInput(job=Job(job_id=job, org_id="o"), recipe={}, artifacts=tuple(artifacts))
 
 
-@pytest.fixture(scope="session")
-def live() -> Path:
-    return blocking(guest_image.prepare())
+def adopt(data: bytes, kind: Kind, store: Path) -> Artifact:
+    """Put the bytes of an image into the blob store at `store`."""
+    digest = hashlib.sha256(data).hexdigest()
+    target = store / digest[:2] / digest
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        target.chmod(0o444)
+    return Artifact(kind=kind, name=f"guest.{kind}", blob=Blob(digest=digest, bytes=target.stat().st_size))
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +128,8 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def house(home: Path, live: Path) -> Iterator[House]:
+def house(home: Path) -> Iterator[House]:
     settings = load({"OPENFACTORY_HOME": str(home), "OPENFACTORY_ACCELERATOR": "tcg"})
     daemon = Daemon(home)
-    yield House(settings, daemon, live)
+    yield House(settings, daemon)
     daemon.stop()

@@ -9,8 +9,8 @@ from activities.machines.domain_xml import machine_name
 from activities.machines.libvirt_machines import LibvirtMachines
 from activities.machines.models import ReleaseInput
 from domain.errors import Fault, Verdict
+from tests.guests import Behaviour
 from tests.integration.machines.conftest import House, Lines
-from tests.integration.machines.guest_image import Behaviour
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # emulation on a busy host is slow
 
