@@ -1,0 +1,1 @@
+"""Test runs: what was checked on which machines, and what was found."""
