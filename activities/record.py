@@ -1,6 +1,7 @@
 """The one activity that appends to the event log."""
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from temporalio import activity
@@ -9,7 +10,7 @@ from activities.record_models import RECORD_BUILD, RecordInput, RecordResult
 from domain.build.decide import decide
 from domain.build.events import BuildEvent
 from domain.build.state import fold
-from event_store.log import EventLog
+from event_store.log import Decide, EventLog, Statement
 from event_store.mapper import Cause
 
 
@@ -31,13 +32,15 @@ class RecordActivities:
             Fault: `log.unavailable` or `log.contended`.
 
         """
-        info = activity.info()
-        cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id)
-        return await asyncio.to_thread(self._record, request, cause)
 
-    def _record(self, request: RecordInput, cause: Cause) -> RecordResult:
         def decided(history: tuple[BuildEvent, ...]) -> tuple[BuildEvent, ...]:
             return decide(fold(history), request.command, now=request.at)
 
-        done = self._log.append(UUID(request.build_id), cause, decided)
+        return await self._append(request.build_id, decided)
+
+    async def _append(self, stream: str, decided: Decide, *, also: Sequence[Statement] = ()) -> RecordResult:
+        """Append to a stream, once for the activity that runs."""
+        info = activity.info()
+        cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id)
+        done = await asyncio.to_thread(self._log.append, UUID(stream), cause, decided, also=also)
         return RecordResult(version=done.version, appended=done.appended)

@@ -15,8 +15,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import Fault
 from event_store.connections import ALIVE, connect
-from event_store.models.builds import BuildQueries
 from event_store.names import ORG_SETTING, VIEWED_CHANNEL
+from event_store.org_reads import Model, OrgReads
 
 _log = logging.getLogger(__name__)
 
@@ -72,12 +72,12 @@ class FrontDatabase:
             await self._pool.close()
 
     @asynccontextmanager
-    async def org(self, org_id: str) -> "AsyncGenerator[BuildQueries]":
+    async def org(self, org_id: str) -> "AsyncGenerator[OrgReads]":
         """Open one organization's view: questions in one read-only transaction, bound by row-level security."""
         with _typed_errors():
             async with self._connection() as connection, connection.transaction():
                 await connection.execute("SELECT set_config(%s, %s, true)", (ORG_SETTING, org_id))
-                yield BuildQueries(connection)
+                yield OrgReads(connection)
 
     async def ping(self) -> None:
         """Return if the database answers."""
@@ -85,36 +85,36 @@ class FrontDatabase:
             async with self._connection() as connection:
                 await connection.execute("SELECT 1")
 
-    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
-        """Wait until the organization's build is seen at `version` or later; false after `timeout` seconds.
+    async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
+        """Wait until the organization's aggregate is seen at `version` or later; false after `timeout` seconds.
 
         The projector's NOTIFY ends the wait. The row is looked at first, and each second in case a
         notice was lost.
         """
         waiter = _Waiter(version)
-        with self._registered(build_id, waiter), suppress(TimeoutError):
+        with self._registered(key, waiter), suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while not await self._is_there(org_id, build_id, waiter):
+                while not await self._is_there(org_id, model, key, waiter):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_RECHECK_SECONDS):
                             await waiter.woken.wait()
         return waiter.seen
 
-    async def _is_there(self, org_id: str, build_id: str, waiter: "_Waiter") -> bool:
+    async def _is_there(self, org_id: str, model: Model, key: str, waiter: "_Waiter") -> bool:
         waiter.woken.clear()
-        async with self.org(org_id) as builds:
-            waiter.seen = await builds.version(build_id) >= waiter.version
+        async with self.org(org_id) as reads:
+            waiter.seen = await reads.of(model).version(key) >= waiter.version
         return waiter.seen
 
     @contextmanager
-    def _registered(self, build_id: str, waiter: "_Waiter") -> Generator[None]:
-        self._waiting[build_id].add(waiter)
+    def _registered(self, key: str, waiter: "_Waiter") -> Generator[None]:
+        self._waiting[key].add(waiter)
         try:
             yield
         finally:
-            self._waiting[build_id].discard(waiter)
-            if not self._waiting[build_id]:
-                del self._waiting[build_id]
+            self._waiting[key].discard(waiter)
+            if not self._waiting[key]:
+                del self._waiting[key]
 
     def _connection(self) -> AbstractAsyncContextManager[AsyncConnection[DictRow]]:
         if self._pool is None:
@@ -137,8 +137,8 @@ class FrontDatabase:
             wait = min(wait * 2, _LONGEST_BACKOFF)
 
     def _wake(self, payload: str) -> None:
-        build_id, _, version = payload.rpartition(" ")
-        for waiter in self._waiting.get(build_id, ()):
+        key, _, version = payload.rpartition(" ")
+        for waiter in self._waiting.get(key, ()):
             if int(version) >= waiter.version:
                 waiter.woken.set()
 

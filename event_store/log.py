@@ -12,14 +12,15 @@ from psycopg import Cursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow
 
-from domain.build.events import BuildEvent
 from domain.errors import Fault
+from domain.event import Event
 from domain.model import Value
 from event_store.connections import ALIVE
 from event_store.mapper import Cause, DomainMapper, RecordedEvent
 from event_store.names import LOG_SCHEMA, LOG_TABLE
 
-Decide = Callable[[tuple[BuildEvent, ...]], Sequence[BuildEvent]]
+Decide = Callable[[tuple[Any, ...]], Sequence[Event]]
+"""Takes the events of one stream, which are of one aggregate, and answers what to append."""
 Statement = tuple[str, Sequence[object]]
 
 _ATTEMPTS = 20
@@ -145,7 +146,7 @@ def _datastore(url: str) -> PostgresDatastore:
     return datastore
 
 
-def _placed(stream: UUID, version: int, cause: Cause, events: Sequence[BuildEvent]) -> list[RecordedEvent]:
+def _placed(stream: UUID, version: int, cause: Cause, events: Sequence[Event]) -> list[RecordedEvent]:
     return [
         RecordedEvent(stream, version + 1 + ordinal, cause.event_id(stream, event.NAME, ordinal), cause, event)
         for ordinal, event in enumerate(events)

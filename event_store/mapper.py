@@ -14,14 +14,20 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from pydantic import ConfigDict, ValidationError
 
-from domain.build.events import BUILD_EVENTS, BuildEvent
+from domain.build.events import BUILD_EVENTS
 from domain.errors import Fault
+from domain.event import Event
 from domain.model import Value
 
-E = TypeVar("E", bound=BuildEvent)
+E = TypeVar("E", bound=Event)
 
-EVENTS: dict[str, type[BuildEvent]] = {**BUILD_EVENTS}
+EVENTS: dict[str, type[Event]] = {**BUILD_EVENTS}
 """Every event by its stored name."""
+
+
+def others(names: frozenset[str]) -> list[str]:
+    """Answer all known names but these: what a reader of these may pass over. An unknown name never is."""
+    return sorted(EVENTS.keys() - names)
 
 
 class Cause(Value):
@@ -49,7 +55,7 @@ class StreamEvent:
 
     stream: UUID
     version: int
-    event: BuildEvent
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class RecordedEvent:
     originator_version: int
     id: UUID
     cause: Cause
-    event: BuildEvent
+    event: Event
 
 
 class _EventOnly(Value, Generic[E]):

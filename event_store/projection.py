@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, LiteralString, Protocol, TypeVar
+from typing import Any, Generic, LiteralString, Protocol, TypeVar
 
 from psycopg.sql import SQL, Composed, Identifier
 
-from domain.build.events import BuildEvent
 from domain.errors import Fault
 from event_store.mapper import StreamEvent
 from event_store.names import FRONT_ROLE, ORG_SETTING, OWNER_ROLE, READ_SCHEMA
@@ -29,10 +28,10 @@ S = TypeVar("S", bound=Versioned)
 class Projection(Generic[S]):
     """One read model.
 
-    `definition` is the inside of CREATE TABLE and must have the columns `org_id`, `version` and
-    `state`; `indexes` are the insides of CREATE INDEX. The first of `columns` is the primary key, the
-    aggregate's id as text. `content` names the form of the state: when it or the table changes, the
-    rows are made anew.
+    `events` are the names of the aggregate's events, all of which `fold` takes. `definition` is the
+    inside of CREATE TABLE and must have the columns `org_id`, `version` and `state`; `indexes` are the
+    insides of CREATE INDEX. The first of `columns` is the primary key, the aggregate's id as text.
+    `content` names the form of the state: when it or the table changes, the rows are made anew.
     """
 
     name: LiteralString
@@ -41,7 +40,7 @@ class Projection(Generic[S]):
     columns: tuple[LiteralString, ...]
     events: frozenset[str]
     content: str
-    fold: Callable[[S | None, BuildEvent], S]
+    fold: Callable[[S | None, Any], S]
     row: Callable[[S], tuple[object, ...]]
     load: Callable[[str], S]
 

@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Identifier
 from domain.errors import Fault
 from event_store.catalog import PROJECTIONS
 from event_store.connections import connect
-from event_store.mapper import StreamEvent, decode_event
+from event_store.mapper import StreamEvent, decode_event, others
 from event_store.names import APPENDED_CHANNEL, LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, VIEWED_CHANNEL
 from event_store.projection import Projection, Versioned
 from infra import settings as configuration
@@ -69,13 +69,13 @@ class Feed(Generic[S]):
         position = await self._lock_position(connection)
         if position != self._position:  # another projector or a rebuild was here
             self._states.clear()
-        batch = await _read_batch(connection, position)
-        if not batch:
+        end, batch = await _read_batch(connection, position, self._projection.events)
+        if end == position:
             self._position = position
             return 0
         changed = await self._fold(connection, [placed for _, placed in batch])
-        await self._write(connection, changed, batch[-1][0])
-        self._position = batch[-1][0]
+        await self._write(connection, changed, end)
+        self._position = end
         return len(batch)
 
     async def _lock_position(self, connection: AsyncConnection[Any]) -> int:
@@ -86,10 +86,9 @@ class Feed(Generic[S]):
         return int(row[0])
 
     async def _fold(self, connection: AsyncConnection[Any], events: list[StreamEvent]) -> dict[str, S]:
-        mine = [e for e in events if e.event.NAME in self._projection.events]
-        await self._recall(connection, {str(e.stream) for e in mine})
+        await self._recall(connection, {str(e.stream) for e in events})
         changed: dict[str, S] = {}
-        for placed in mine:
+        for placed in events:
             key = str(placed.stream)
             changed[key] = self._states[key] = self._projection.apply(self._states.get(key), placed)
             self._states.move_to_end(key)
@@ -118,16 +117,29 @@ class Feed(Generic[S]):
 
 
 _PROJECTIONS = Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)
+_LAST = SQL("SELECT max(notification_id) FROM {}").format(Identifier(LOG_SCHEMA, LOG_TABLE))
+_NEXT = SQL(
+    "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
+    "WHERE notification_id > %s AND notification_id <= %s AND topic <> ALL(%s) ORDER BY notification_id LIMIT %s"
+).format(Identifier(LOG_SCHEMA, LOG_TABLE))
 
 
-async def _read_batch(connection: AsyncConnection[Any], position: int) -> list[tuple[int, StreamEvent]]:
-    """Read on in the log; appends hold a table lock, so no lower position can turn up later."""
-    query = SQL(
-        "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
-        "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
-    ).format(Identifier(LOG_SCHEMA, LOG_TABLE))
-    found = await connection.execute(query, (position, _BATCH), binary=True)
-    return [(row[0], decode_event(*row[1:])) for row in await found.fetchall()]
+async def _read_batch(
+    connection: AsyncConnection[Any], position: int, names: frozenset[str]
+) -> tuple[int, list[tuple[int, StreamEvent]]]:
+    """Read on in the log; answers up to where it was read, and the events of these names on the way.
+
+    An event of an unknown name is not passed over: reading it fails.
+
+    Appends hold a table lock, so no lower position can turn up later.
+    """
+    last = await (await connection.execute(_LAST)).fetchone()
+    end = max(position, int(last[0])) if last is not None and last[0] is not None else position
+    if end == position:
+        return position, []
+    found = await connection.execute(_NEXT, (position, end, others(names), _BATCH), binary=True)
+    batch = [(row[0], decode_event(*row[1:])) for row in await found.fetchall()]
+    return (batch[-1][0] if len(batch) == _BATCH else end), batch
 
 
 async def project(url: str) -> None:

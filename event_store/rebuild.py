@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from domain.model import Value
 from event_store.catalog import PROJECTIONS
-from event_store.mapper import StreamEvent, decode_event
+from event_store.mapper import StreamEvent, decode_event, others
 from event_store.names import LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, READ_SCHEMA, VIEWED_CHANNEL
 from event_store.projection import Projection, Versioned
 
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Versioned)
 
 
 class Rebuilt(Value):
-    """How many events of the log made how many rows."""
+    """How many events of its aggregate made how many rows."""
 
     name: str
     events: int
@@ -93,13 +93,12 @@ class _Fold(Generic[S]):
 
     def read_on(self, connection: Connection[Any]) -> None:
         """Fold what the log holds behind the position."""
-        for position, placed in _events(connection, self.position):
+        for position, placed in _events(connection, self.position, self._projection.events):
             self.position = position
             self.events += 1
-            if placed.event.NAME in self._projection.events:
-                key = str(placed.stream)
-                self.states[key] = self._projection.apply(self.states.get(key), placed)
-                self._changed.add(key)
+            key = str(placed.stream)
+            self.states[key] = self._projection.apply(self.states.get(key), placed)
+            self._changed.add(key)
 
     def take_changed(self) -> dict[str, S]:
         """Give the states that changed since the last time."""
@@ -107,15 +106,15 @@ class _Fold(Generic[S]):
         return {key: self.states[key] for key in changed}
 
 
-def _events(connection: Connection[Any], after: int) -> Iterator[tuple[int, StreamEvent]]:
+def _events(connection: Connection[Any], after: int, names: frozenset[str]) -> Iterator[tuple[int, StreamEvent]]:
     query = SQL(
         "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
-        "WHERE notification_id > %s ORDER BY notification_id"
+        "WHERE notification_id > %s AND topic <> ALL(%s) ORDER BY notification_id"
     ).format(Identifier(LOG_SCHEMA, LOG_TABLE))
     # A cursor on the server lives in a transaction, and the rows in memory are those of one fetch.
     with connection.transaction(), connection.cursor(name="rebuild", binary=True) as cursor:
         cursor.itersize = _FETCH
-        cursor.execute(query, (after,))
+        cursor.execute(query, (after, others(names)))
         for position, stream, version, name, state in cursor:
             yield position, decode_event(stream, version, name, state)
 

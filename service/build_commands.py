@@ -84,7 +84,7 @@ async def _after(factory: Factory, caller: Caller, before: BuildState) -> BuildV
     """Answer with the build once the command shows, or as it is if that takes longer."""
     state = before
     with suppress(Fault):  # the command was taken; that it cannot be seen now does not change that
-        await factory.reads.wait_for(caller.org_id, before.build_id, before.version + 1, VISIBLE_SECONDS)
+        await factory.reads.wait_for(caller.org_id, "builds", before.build_id, before.version + 1, VISIBLE_SECONDS)
         state = await visible_build(factory, caller, before.build_id) or before
     view = _view(factory, state)
     if state.version > before.version:

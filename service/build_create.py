@@ -52,7 +52,7 @@ async def create_build(
 async def _started(factory: Factory, request: BuildRequest) -> BuildView:
     """Answer for a build that was just started; it stays accepted even if the read side is away now."""
     try:
-        await factory.reads.wait_for(request.org_id, request.build_id, 1, VISIBLE_SECONDS)
+        await factory.reads.wait_for(request.org_id, "builds", request.build_id, 1, VISIBLE_SECONDS)
         # Two requests with one key may have met here: the workflow that runs tells whose input it was.
         met = await _earlier(factory, request)
     except Fault:
@@ -64,8 +64,8 @@ async def _started(factory: Factory, request: BuildRequest) -> BuildView:
 
 async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
     """Return the build of this id if there is one with the same input; refuse it with another."""
-    async with factory.reads.org(request.org_id) as builds:
-        state = await builds.get(request.build_id)
+    async with factory.reads.org(request.org_id) as reads:
+        state = await reads.builds.get(request.build_id)
     if state is not None:
         _same_input(state.input_digest, request)
         return _view(factory, state)

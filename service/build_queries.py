@@ -39,8 +39,8 @@ async def list_builds(
 
     """
     require(caller, "list_builds")
-    async with factory.reads.org(caller.org_id) as builds:
-        page = await builds.page(limit=min(limit, MOST_BUILDS), cursor=cursor, status=status, name=name)
+    async with factory.reads.org(caller.org_id) as reads:
+        page = await reads.builds.page(limit=min(limit, MOST_BUILDS), cursor=cursor, status=status, name=name)
     return BuildPage(builds=tuple(summary(state) for state in page.builds), next_cursor=page.next_cursor)
 
 
@@ -73,7 +73,7 @@ async def get_build_status(
     while _version(state) <= known and not _rests(state) and (left := deadline - loop.time()) > 0:
         if on_progress is not None and state is not None:
             await on_progress(await _progress(factory, state))
-        await factory.reads.wait_for(caller.org_id, build_id, known + 1, min(_SLICE_SECONDS, left))
+        await factory.reads.wait_for(caller.org_id, "builds", build_id, known + 1, min(_SLICE_SECONDS, left))
         state = await visible_build(factory, caller, build_id)
     if state is None:
         return accepted(build_id)
@@ -91,8 +91,8 @@ def _rests(state: BuildState | None) -> bool:
 async def _progress(factory: Factory, state: BuildState) -> Progress:
     if state.status in SETTLED:
         return measure(state, now=factory.now())
-    async with factory.reads.org(state.org_id) as builds:
-        durations = await builds.durations(str(state.recipe.get("name", ""))) or await builds.durations()
+    async with factory.reads.org(state.org_id) as reads:
+        durations = await reads.builds.durations(str(state.recipe.get("name", ""))) or await reads.builds.durations()
     latest = await _latest(factory, state.build_id)
     return measure(state, now=factory.now(), latest=latest, durations=durations)
 

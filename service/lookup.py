@@ -18,8 +18,8 @@ async def visible_build(factory: Factory, caller: Caller, build_id: str) -> Buil
     """
     if not is_build_id(build_id):
         raise not_found(build_id)
-    async with factory.reads.org(caller.org_id) as builds:
-        state = await builds.get(build_id)
+    async with factory.reads.org(caller.org_id) as reads:
+        state = await reads.builds.get(build_id)
     if state is None and await factory.workflows.build_known(build_id, caller.org_id) is None:
         raise not_found(build_id)
     return state

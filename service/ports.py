@@ -9,12 +9,13 @@ from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
 from event_store.models.builds import BuildStatePage, StepDuration
+from event_store.org_reads import Model
 from infra.ports import LogPage, LogRecord, ObjectInfo
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 
-class OrgReads(Protocol):
-    """The read models as one organization sees them; other organizations' rows do not exist here."""
+class BuildReads(Protocol):
+    """The builds of one organization."""
 
     async def get(self, build_id: str) -> BuildState | None:
         """Return a build, or nothing if it is absent or another organization's."""
@@ -31,6 +32,15 @@ class OrgReads(Protocol):
         ...
 
 
+class OrgReads(Protocol):
+    """The read models as one organization sees them; other organizations' rows do not exist here."""
+
+    @property
+    def builds(self) -> BuildReads:
+        """The builds."""
+        ...
+
+
 class ReadModels(Protocol):
     """The read side. Every method raises `Fault` when the database does not answer."""
 
@@ -38,8 +48,8 @@ class ReadModels(Protocol):
         """Open one organization's view, for a few questions in one transaction."""
         ...
 
-    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
-        """Return true once the build is at `version` or later, or false after `timeout` seconds."""
+    async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
+        """Return true once the aggregate `key` is at `version` or later, or false after `timeout` seconds."""
         ...
 
     async def ping(self) -> None:

@@ -1,24 +1,21 @@
 """The facts of a build. Names are versioned and never depend on a class path."""
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from domain.artifacts import Artifact
 from domain.build.steps import StepName
 from domain.errors import Problem
-from domain.model import Value
+from domain.event import Event
 from domain.verification import VerificationReport
 
 
-class BuildEvent(Value):
-    """A fact about one build; `at` is when it happened (UTC), as its workflow saw it."""
+class BuildEvent(Event):
+    """A fact about one build."""
 
-    NAME: ClassVar[str]
     build_id: str
-    org_id: str
-    at: datetime
 
 
 class BuildRequested(BuildEvent):

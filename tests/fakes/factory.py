@@ -12,6 +12,7 @@ from domain.build.state import BuildState, BuildStatus, evolve
 from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem
 from event_store.models.builds import BuildStatePage, StepDuration
+from event_store.org_reads import Model
 from infra.ports import LogPage, LogRecord
 from infra.signed_links import LinkSigner
 from service.admission.credentials import OPERATOR
@@ -46,15 +47,15 @@ class FakeReads:
     @asynccontextmanager
     async def org(self, org_id: str) -> AsyncGenerator["_OrgReads"]:
         await self.ping()
-        yield _OrgReads(self, org_id)
+        yield _OrgReads(_BuildReads(self, org_id))
 
-    async def wait_for(self, org_id: str, build_id: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
+    async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
         """Bring the events that are on their way, one for each wait."""
         await self.ping()
-        self.waits.append((build_id, version, timeout))
+        self.waits.append((key, version, timeout))
         if self.arriving:
             self.apply(self.arriving.pop(0))
-        state = self.builds.get(build_id)
+        state = getattr(self, model).get(key)
         return state is not None and state.org_id == org_id and state.version >= version
 
     async def ping(self) -> None:
@@ -62,7 +63,12 @@ class FakeReads:
             raise Fault.because("database.unavailable", "the database at 10.9.8.7 does not answer")
 
 
+@dataclass(frozen=True)
 class _OrgReads:
+    builds: "_BuildReads"
+
+
+class _BuildReads:
     def __init__(self, reads: FakeReads, org_id: str) -> None:
         self._reads = reads
         self._org_id = org_id

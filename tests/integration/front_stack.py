@@ -80,7 +80,7 @@ class FrontStack:
     async def shown(self, build_id: object, version: int) -> None:
         """Wait until the read model shows a build that is in the log."""
         async with FrontDatabase(self.database.front_url) as front:
-            assert await front.wait_for("local", str(build_id), version, _START_SECONDS)
+            assert await front.wait_for("local", "builds", str(build_id), version, _START_SECONDS)
 
     def peak_memory(self, module: str) -> int:
         """Return the highest resident size of a process so far, in bytes (VmHWM, proc(5))."""

@@ -35,23 +35,23 @@ def given(database: Migrated, *builds: BuildRequested) -> None:
 async def test_a_build_of_another_organization_is_as_absent_as_none(front: FrontDatabase, database: Migrated) -> None:
     build = uuid4()
     given(database, requested(build, org="org-a"))
-    async with front.org("org-a") as builds:
-        found = await builds.get(str(build))
+    async with front.org("org-a") as reads:
+        found = await reads.builds.get(str(build))
         assert found is not None
         assert (found.org_id, found.version) == ("org-a", 1)
-    async with front.org("org-b") as builds:
-        assert await builds.get(str(build)) is None
-        assert await builds.get("no uuid at all") is None
-        assert (await builds.page(limit=10)).builds == ()
+    async with front.org("org-b") as reads:
+        assert await reads.builds.get(str(build)) is None
+        assert await reads.builds.get("no uuid at all") is None
+        assert (await reads.builds.page(limit=10)).builds == ()
 
 
 async def test_pages_are_newest_first_and_miss_nothing(front: FrontDatabase, database: Migrated) -> None:
     many = [requested(UUID(int=n), minute=n // 3) for n in range(25)]  # some in the same minute
     given(database, *many, requested(uuid4(), org="org-b"))
     seen, cursor = list[str](), None
-    async with front.org("org-a") as builds:
+    async with front.org("org-a") as reads:
         while True:
-            page = await builds.page(limit=4, cursor=cursor)
+            page = await reads.builds.page(limit=4, cursor=cursor)
             seen += [b.build_id for b in page.builds]
             cursor = page.next_cursor
             if cursor is None:
@@ -66,17 +66,17 @@ async def test_a_page_can_be_narrowed_by_status_and_name(front: FrontDatabase, d
         append(log, *whole_build(web, name="web"))
         append(log, requested(mail, name="mail"))
     rebuild_projections(database.owner_url)
-    async with front.org("org-a") as builds:
-        assert [b.build_id for b in (await builds.page(limit=9, status="completed")).builds] == [str(web)]
-        assert [b.build_id for b in (await builds.page(limit=9, name="mail")).builds] == [str(mail)]
-        assert (await builds.page(limit=9, name="mail", status="completed")).builds == ()
+    async with front.org("org-a") as reads:
+        assert [b.build_id for b in (await reads.builds.page(limit=9, status="completed")).builds] == [str(web)]
+        assert [b.build_id for b in (await reads.builds.page(limit=9, name="mail")).builds] == [str(mail)]
+        assert (await reads.builds.page(limit=9, name="mail", status="completed")).builds == ()
 
 
 @pytest.mark.parametrize("cursor", ["?", "e30", "W10", "x" * 999, "WyJhIiwiYiJd", "é"])
 async def test_a_cursor_from_elsewhere_is_refused(front: FrontDatabase, cursor: str) -> None:
-    async with front.org("org-a") as builds:
+    async with front.org("org-a") as reads:
         with pytest.raises(Verdict) as refused:
-            await builds.page(limit=1, cursor=cursor)
+            await reads.builds.page(limit=1, cursor=cursor)
     assert refused.value.code == "cursor.invalid"
 
 
@@ -86,12 +86,12 @@ async def test_durations_are_medians_of_completed_builds(front: FrontDatabase, d
         append(log, *whole_build(uuid4()))
         append(log, requested(uuid4()))
     rebuild_projections(database.owner_url)
-    async with front.org("org-a") as builds:
-        found = {d.step: d for d in await builds.durations("web")}
+    async with front.org("org-a") as reads:
+        found = {d.step: d for d in await reads.builds.durations("web")}
         assert found["assemble"].seconds == 4.0
         assert found["assemble"].samples == 2
-        assert await builds.durations("other") == ()
-        assert len(await builds.durations()) == 8
+        assert await reads.builds.durations("other") == ()
+        assert len(await reads.builds.durations()) == 8
 
 
 async def test_bytes_that_jsonb_does_not_take_are_shown_replaced(front: FrontDatabase, database: Migrated) -> None:
@@ -109,8 +109,8 @@ async def test_bytes_that_jsonb_does_not_take_are_shown_replaced(front: FrontDat
     with EventLog(database.owner_url) as log:
         append(log, requested(build), failed)
     rebuild_projections(database.owner_url)
-    async with front.org("org-a") as builds:
-        state = await builds.get(str(build))
+    async with front.org("org-a") as reads:
+        state = await reads.builds.get(str(build))
     assert state is not None
     assert state.failure is not None
     assert state.failure.problems[0].message == "a\ufffdb \\u0000 \\\ufffd"
@@ -119,18 +119,18 @@ async def test_bytes_that_jsonb_does_not_take_are_shown_replaced(front: FrontDat
 async def test_waiting_for_a_version_that_is_there_does_not_wait(front: FrontDatabase, database: Migrated) -> None:
     build = uuid4()
     given(database, requested(build))
-    assert await front.wait_for("org-a", str(build), 1, 30)
+    assert await front.wait_for("org-a", "builds", str(build), 1, 30)
 
 
 async def test_another_organization_waits_in_vain(front: FrontDatabase, database: Migrated) -> None:
     build = uuid4()
     given(database, requested(build, org="org-a"))
-    assert not await front.wait_for("org-b", str(build), 1, 0.1)
+    assert not await front.wait_for("org-b", "builds", str(build), 1, 0.1)
 
 
 async def test_who_waits_is_told_even_if_the_notice_was_lost(front: FrontDatabase, database: Migrated) -> None:
     build = uuid4()
-    waiting = asyncio.create_task(front.wait_for("org-a", str(build), 1, 30))
+    waiting = asyncio.create_task(front.wait_for("org-a", "builds", str(build), 1, 30))
     await asyncio.to_thread(given, database, requested(build))
     assert await waiting
 
@@ -140,21 +140,21 @@ async def test_the_front_goes_on_after_its_connections_were_cut(
 ) -> None:
     build = uuid4()
     given(database, requested(build))
-    assert await front.wait_for("org-a", str(build), 1, 30)
+    assert await front.wait_for("org-a", "builds", str(build), 1, 30)
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    async with front.org("org-a") as builds:
-        assert await builds.get(str(build)) is not None
+    async with front.org("org-a") as reads:
+        assert await reads.builds.get(str(build)) is not None
 
 
 async def test_the_front_cannot_write_by_mistake(front: FrontDatabase) -> None:
     await front.ping()
-    async with front.org("org-a") as builds:
+    async with front.org("org-a") as reads:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            await builds._connection.execute("CREATE TABLE x ()")  # pyright: ignore[reportPrivateUsage] - no query writes
+            await reads.builds._connection.execute("CREATE TABLE x ()")  # pyright: ignore[reportPrivateUsage] - no query writes
 
 
 async def test_a_database_that_is_away_is_a_fault(database: Migrated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from typing import cast
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from domain.build.events import BuildEvent
 from domain.build.state import BuildState, fold
 from event_store.front import FrontDatabase
 from event_store.log import EventLog
@@ -55,9 +57,9 @@ async def projector(database: Migrated) -> AsyncGenerator[asyncio.subprocess.Pro
 
 
 async def shown(front: FrontDatabase, build: UUID, version: int, org: str = "org-a") -> BuildState:
-    assert await front.wait_for(org, str(build), version, SECONDS)
-    async with front.org(org) as builds:
-        state = await builds.get(str(build))
+    assert await front.wait_for(org, "builds", str(build), version, SECONDS)
+    async with front.org(org) as reads:
+        state = await reads.builds.get(str(build))
     assert state is not None
     return state
 
@@ -96,7 +98,9 @@ async def test_killed_again_and_again_it_applies_every_event_exactly_once(
             await process.wait()
     async with projector(database):
         for build in builds:
-            assert await shown(front, build, 18) == fold(tuple(r.event for r in log.read(build)))
+            assert await shown(front, build, 18) == fold(
+                cast("tuple[BuildEvent, ...]", tuple(r.event for r in log.read(build)))
+            )
 
 
 async def test_two_projectors_do_each_others_work_no_harm(
@@ -146,7 +150,7 @@ async def test_it_stops_with_a_status_and_a_reason_at_an_event_that_cannot_be_ap
     append(log, requested(later))
     async with projector(database) as process:
         assert await asyncio.wait_for(process.wait(), SECONDS) == POISONED
-    assert not await front.wait_for("org-a", str(later), 1, 0.01)
+    assert not await front.wait_for("org-a", "builds", str(later), 1, 0.01)
 
 
 async def test_asked_to_stop_it_ends_with_status_0(log: EventLog, front: FrontDatabase, database: Migrated) -> None:

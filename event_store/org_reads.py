@@ -1,0 +1,30 @@
+"""One organization's view of all read models, within one transaction."""
+
+from typing import Any, Literal, Protocol
+
+from psycopg import AsyncConnection
+
+from event_store.models.builds import BuildQueries
+
+Model = Literal["builds"]
+"""The read models that somebody can wait for, by the attribute of `OrgReads`."""
+
+
+class VersionQueries(Protocol):
+    """What all questions about a kind of aggregate have in common."""
+
+    async def version(self, key: str, /) -> int:
+        """Read the version of an aggregate, 0 if it is absent or another organization's."""
+        ...
+
+
+class OrgReads:
+    """Questions about everything that the organization of the transaction has."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self.builds = BuildQueries(connection)
+
+    def of(self, model: Model) -> VersionQueries:
+        """Choose the questions about one kind of aggregate."""
+        queries: VersionQueries = getattr(self, model)
+        return queries
