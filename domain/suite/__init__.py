@@ -1,0 +1,1 @@
+"""Test suites: what to check on machines whose images may not exist yet."""

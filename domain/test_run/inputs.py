@@ -1,0 +1,80 @@
+"""What is asked of a test run: machines, cases in order, and what ties a result to that request."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from domain.canonical import digest
+from domain.model import Value
+from domain.suite.schema import PredefinedTest, Step
+from domain.verification import Firmware
+from domain.vm.spec import ImageRef
+
+RunKind = Literal["verification", "suite"]
+TargetKind = Literal["build", "image", "vm", "suite"]
+CaseKind = Literal["predefined", "recipe", "setup", "case", "teardown"]
+
+LONGEST_HOLD = 24 * 3600
+
+
+class RunTarget(Value):
+    """What is tested: a build, an uploaded image, a running VM, or the images bound to a suite (at its `version`)."""
+
+    kind: TargetKind
+    id: str
+    version: int | None = None
+
+
+class RunMachine(Value):
+    """The machine of one slot: an image to boot as a VM of the run's own, or a VM that runs already.
+
+    `recipe` is the canonical recipe of the image, if it is known: it says what the predefined tests
+    look for. Memory in MiB.
+    """
+
+    slot: str
+    image: ImageRef | None = None
+    vm_id: str | None = None
+    recipe: dict[str, Any] | None = None
+    memory: int = 1024
+    cpus: int = 1
+    firmware: Firmware = "uefi"
+
+
+class RunCase(Value):
+    """One case to run. Every step names its machine; `predefined` and `recipe` cases have no steps but one machine."""
+
+    name: str
+    kind: CaseKind = "case"
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    slot: str
+    predefined: PredefinedTest | None = None
+    steps: tuple[Step, ...] = ()
+
+
+class RunPlan(Value):
+    """All that a run does. On failure its machines stay for `hold_seconds` (0: they are given back at once)."""
+
+    kind: RunKind
+    name: str
+    target: RunTarget
+    machines: tuple[RunMachine, ...]
+    cases: tuple[RunCase, ...]
+    parameters: dict[str, str | bool | int] = Field(default_factory=dict[str, str | bool | int])
+    hold_seconds: Annotated[int, Field(ge=0, le=LONGEST_HOLD)] = 0
+    rerun_of: str | None = None
+
+
+class RunRequest(Value):
+    """A validated request."""
+
+    run_id: str
+    org_id: str
+    requested_by: str
+    plan: RunPlan
+
+    @property
+    def input_digest(self) -> str:
+        """SHA-256 of everything that a repeated request must have in common."""
+        return digest(self.plan)
