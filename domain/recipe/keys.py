@@ -16,7 +16,7 @@ from domain.recipe.later import LATER_FIELDS, LATER_SERVICE_CONFIG
 from domain.recipe.schema import Recipe, RecipeTest, SshConfig, SshService, StartupScript, UnitService, User
 
 Document = dict[str, object]
-_Shape = Callable[[object, str, list[Problem]], object]
+Shape = Callable[[object, str, list[Problem]], object]
 
 _PARAMS: dict[str, type[BaseModel]] = {
     "user_exists": a.UserExists,
@@ -33,13 +33,13 @@ ASSERTION_TYPES: tuple[str, ...] = tuple(_PARAMS)
 
 def normalise(document: Mapping[object, object], problems: list[Problem]) -> object:
     """Return the document with canonical keys only; what could not be placed is added to `problems`."""
-    fields: dict[str, _Shape] = {
-        "services": _each(_service),
-        "users": _each(_plain(User)),
-        "startupScripts": _each(_plain(StartupScript)),
-        "tests": _each(_test),
+    fields: dict[str, Shape] = {
+        "services": each(_service),
+        "users": each(plain(User)),
+        "startupScripts": each(plain(StartupScript)),
+        "tests": each(_test),
     }
-    return _mapping(Recipe, document, "", problems, fields)
+    return spelled(Recipe, document, "", problems, fields)
 
 
 def join(path: str, key: str) -> str:
@@ -57,12 +57,12 @@ def as_mapping(value: object) -> Mapping[object, object]:
     return cast("Mapping[object, object]", value) if isinstance(value, Mapping) else {}
 
 
-def _mapping(
+def spelled(
     model: type[BaseModel],
     value: object,
     path: str,
     problems: list[Problem],
-    fields: Mapping[str, _Shape] | None = None,
+    fields: Mapping[str, Shape] | None = None,
 ) -> object:
     """Spell the keys of one mapping. What is none is passed on as it is, for the schema to judge."""
     if not isinstance(value, Mapping):
@@ -83,7 +83,9 @@ def _mapping(
     return out
 
 
-def _each(shape: _Shape) -> _Shape:
+def each(shape: Shape) -> Shape:
+    """Spell each entry of a list."""
+
     def apply(value: object, path: str, problems: list[Problem]) -> object:
         if not isinstance(value, list):
             return value
@@ -93,25 +95,27 @@ def _each(shape: _Shape) -> _Shape:
     return apply
 
 
-def _plain(model: type[BaseModel]) -> _Shape:
-    return lambda value, path, problems: _mapping(model, value, path, problems)
+def plain(model: type[BaseModel]) -> Shape:
+    """Spell the keys of a mapping whose values need nothing."""
+    return lambda value, path, problems: spelled(model, value, path, problems)
 
 
 def _service(value: object, path: str, problems: list[Problem]) -> object:
     if as_mapping(value).get("name") == "ssh":
-        return _mapping(SshService, value, path, problems, {"config": _plain(SshConfig)})
-    return _mapping(UnitService, value, path, problems)
+        return spelled(SshService, value, path, problems, {"config": plain(SshConfig)})
+    return spelled(UnitService, value, path, problems)
 
 
 def _test(value: object, path: str, problems: list[Problem]) -> object:
-    return _mapping(RecipeTest, value, path, problems, {"assertions": _each(_assertion)})
+    return spelled(RecipeTest, value, path, problems, {"assertions": each(assertion_keys)})
 
 
-def _assertion(value: object, path: str, problems: list[Problem]) -> object:
+def assertion_keys(value: object, path: str, problems: list[Problem]) -> object:
+    """Spell an assertion, of whatever type it is."""
     kind = as_mapping(value).get("type")
     params = _PARAMS.get(kind) if isinstance(kind, str) else None
-    fields = {"params": _plain(params)} if params else {}
-    return _mapping(a.UserExistsAssertion, value, path, problems, fields)
+    fields = {"params": plain(params)} if params else {}
+    return spelled(a.UserExistsAssertion, value, path, problems, fields)
 
 
 def _snake(key: str) -> str:
@@ -128,7 +132,7 @@ def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[object,
             return _later(where, LATER_SERVICE_CONFIG[service])
         message = "only the service `ssh` has a `config`; any other service can only be enabled or disabled"
         return Problem(code="recipe.unknown_key", message=message, path=where, next="Leave `config` out here.")
-    here = "a recipe" if not path else f"`{path}`"
+    here = f"a {model.__name__.lower()}" if not path else f"`{path}`"
     return Problem(
         code="recipe.unknown_key",
         message=f"{here} has no key `{key[:64]}`; it can have: {', '.join(model.model_fields)}",

@@ -73,7 +73,7 @@ class WaitStep(Value):
 
 
 class CommandStep(Value):
-    """Runs a program as root (or `user`): `argv`, or `command`, whose text goes as data to `sh -c`. `timeout` in seconds.
+    """Runs a program as root (or `user`): `argv`, or `command`, whose text goes to `sh -c` as data. `timeout` in s.
 
     It must end with `status` (none: any will do); what it writes must hold `contains` and match `matches`,
     a regular expression that is searched for.
