@@ -1,13 +1,15 @@
 """What the activities that test a VM take and give. Frozen values only: workflows import this module.
 
-`run_id` and `label` name the log that the activity writes: `logs/<run_id>/<label>/…`.
+`run_id` and `label` name the log that the activity writes: `logs/<run_id>/<label>/…`. References to other
+machines and to parameters are filled in before.
 """
 
 from typing import Any, Literal
 
 from activities.vm_ref import VmRef
-from domain.guest_steps import GuestStep
 from domain.model import Value
+from domain.recipe.assertions import Assertion
+from domain.suite.schema import Step
 from domain.verification import AssertionResult
 
 DefaultSuite = Literal["boot", "login", "packages", "network", "services"]
@@ -15,13 +17,10 @@ DEFAULT_SUITES: tuple[DefaultSuite, ...] = ("boot", "login", "packages", "networ
 
 
 class GuestCheck(Value):
-    """One assertion, as a recipe writes it, reported under the name `suite` (a test's or a case's).
-
-    References to other machines (`${slot:server}`) are resolved before, by `domain.recipe.placeholders`.
-    """
+    """One assertion, reported under the name `suite` (a test's or a case's)."""
 
     suite: str
-    assertion: dict[str, Any]
+    assertion: Assertion
 
 
 class CheckVm(Value):
@@ -48,13 +47,13 @@ class VmChecked(Value):
 
 
 class RunStep(Value):
-    """Do one step of a case on a running VM. What it keeps lies under `artifacts/<run_id>/<label>/`."""
+    """Do one step of a case on the running VM of its slot; what it keeps lies under `artifacts/<run_id>/<label>/`."""
 
     vm: VmRef
     run_id: str
     label: str
     suite: str
-    step: GuestStep
+    step: Step
     accelerator: Literal["kvm", "tcg"] = "tcg"
 
 
