@@ -32,15 +32,17 @@ PredefinedTest = Literal["boot", "login", "packages", "network", "services", "no
 
 
 class Slot(Value):
-    """A machine of the suite, whose image is bound later. Memory in MiB.
+    """A machine of the suite, whose image is bound later. Memory and disk in MiB.
 
-    The machines of a run share a private network on which each has its slot's name.
+    The machines of a run share a private network on which each has its slot's name. `disk` grows a disk
+    image, and gives an ISO the empty disk that it does not have otherwise.
     """
 
     name: SlotName
     description: Line = ""
     memory: Annotated[int, Field(ge=128, le=1 << 20)] = 1024
     cpus: Annotated[int, Field(ge=1, le=64)] = 1
+    disk: Annotated[int, Field(ge=16, le=16 << 20)] | None = None
     firmware: Firmware = "uefi"
     required: bool = True
 

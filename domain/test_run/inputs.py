@@ -29,7 +29,7 @@ class RunMachine(Value):
     """The machine of one slot: an image to boot as a VM of the run's own, or a VM that runs already.
 
     `recipe` is the canonical recipe of the image, if it is known: it says what the predefined tests
-    look for. Memory in MiB.
+    look for. Memory and disk in MiB.
     """
 
     slot: str
@@ -38,6 +38,7 @@ class RunMachine(Value):
     recipe: dict[str, Any] | None = None
     memory: int = 1024
     cpus: int = 1
+    disk: int | None = None
     firmware: Firmware = "uefi"
 
 
