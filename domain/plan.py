@@ -1,0 +1,182 @@
+"""What each plan allows its machines to be. All problems are told at once; memory and disk in MiB, times in seconds."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from domain.errors import Problem
+from domain.model import Value
+from domain.vm.spec import VmSpec
+
+_GIB: Final = 1024
+_HOUR: Final = 3600
+_SMALLEST_DISK: Final = 1 * _GIB
+
+
+class Plan(Value):
+    """The most that an organization may have at one time. `longest_ttl` bounds each machine's life.
+
+    `persistent` allows machines without an end, `egress` a way out of the guest's network.
+    """
+
+    name: str
+    vms: int
+    memory: int
+    cpus: int
+    disk: int
+    longest_ttl: int
+    persistent: bool
+    egress: bool
+
+
+class Usage(Value):
+    """What an organization holds now: every machine that is not deleted counts."""
+
+    vms: int = 0
+    memory: int = 0
+    cpus: int = 0
+    disk: int = 0
+
+
+_OPERATOR = Plan(
+    name="operator",
+    vms=2000,
+    memory=4096 * _GIB,
+    cpus=4096,
+    disk=65536 * _GIB,
+    longest_ttl=365 * 24 * _HOUR,
+    persistent=True,
+    egress=True,
+)
+PLANS: Mapping[str, Plan] = MappingProxyType(
+    {
+        "operator": _OPERATOR,
+        "self-hosted": _OPERATOR,  # what a factory without accounts calls its only caller's plan
+        "guest": Plan(
+            name="guest",
+            vms=1,
+            memory=1 * _GIB,
+            cpus=1,
+            disk=8 * _GIB,
+            longest_ttl=1 * _HOUR,
+            persistent=False,
+            egress=False,
+        ),
+        "free": Plan(
+            name="free",
+            vms=3,
+            memory=4 * _GIB,
+            cpus=4,
+            disk=40 * _GIB,
+            longest_ttl=8 * _HOUR,
+            persistent=False,
+            egress=True,
+        ),
+        "pro": Plan(
+            name="pro",
+            vms=20,
+            memory=64 * _GIB,
+            cpus=64,
+            disk=1000 * _GIB,
+            longest_ttl=7 * 24 * _HOUR,
+            persistent=True,
+            egress=True,
+        ),
+        "enterprise": Plan(
+            name="enterprise",
+            vms=200,
+            memory=1024 * _GIB,
+            cpus=1024,
+            disk=16384 * _GIB,
+            longest_ttl=90 * 24 * _HOUR,
+            persistent=True,
+            egress=True,
+        ),
+    }
+)
+"""All plans by their names."""
+
+
+def plan_of(name: str) -> Plan:
+    """Return the plan of this name; an unknown one allows what a guest may."""
+    return PLANS.get(name, PLANS["guest"])
+
+
+def reserved_disk(spec: VmSpec) -> int:
+    """Tell the disk space that a machine is counted with: its grown disk, else twice its image, at least 1 GiB.
+
+    Its own disk is copy-on-write and holds only what it writes; this leaves room for that.
+    """
+    if spec.disk is not None:
+        return spec.disk
+    return max(_SMALLEST_DISK, 2 * -(-spec.image.bytes // (1 << 20)))
+
+
+def needs(spec: VmSpec) -> Usage:
+    """Tell what one machine takes."""
+    return Usage(vms=1, memory=spec.memory, cpus=spec.cpus, disk=reserved_disk(spec))
+
+
+def check_spec(plan: Plan, spec: VmSpec) -> tuple[Problem, ...]:
+    """Tell everything that the plan does not allow about this machine, whatever else there is."""
+    problems = [
+        _too_much(plan, path, wanted, most, unit)
+        for path, wanted, most, unit in (
+            ("memory", spec.memory, plan.memory, " MiB"),
+            ("cpus", spec.cpus, plan.cpus, ""),
+            ("disk_gb", reserved_disk(spec), plan.disk, " MiB"),
+        )
+        if wanted > most
+    ]
+    if spec.ttl is None and not plan.persistent:
+        problems.append(_refusal(plan, "persistent", "has no machines that stay", "Give ttl_minutes instead."))
+    if spec.ttl is not None and spec.ttl > plan.longest_ttl:
+        problems.append(_ttl(plan))
+    if spec.egress and not plan.egress:
+        problems.append(_refusal(plan, "egress", "gives machines no way out", "Ask for it with egress=false."))
+    return tuple(problems)
+
+
+def check_ttl(plan: Plan, seconds: float) -> tuple[Problem, ...]:
+    """Tell what is wrong with a machine that is to live so many seconds from now."""
+    return (_ttl(plan),) if seconds > plan.longest_ttl else ()
+
+
+def check_quota(plan: Plan, used: Usage, more: Usage) -> tuple[Problem, ...]:
+    """Tell everything of which there would be too much, were `more` added to what the organization holds."""
+    return tuple(
+        Problem(
+            code="vm.quota",
+            message=f"The plan {plan.name} allows {most}{unit} {what} at a time; {held} are in use and {new} more "
+            "were asked for.",
+            path=path,
+            next="Delete machines that are no longer needed (list_vms shows them), or ask for less.",
+        )
+        for path, what, unit, held, new, most in (
+            ("vms", "machines", "", used.vms, more.vms, plan.vms),
+            ("memory", "of memory", " MiB", used.memory, more.memory, plan.memory),
+            ("cpus", "processors", "", used.cpus, more.cpus, plan.cpus),
+            ("disk_gb", "of disk", " MiB", used.disk, more.disk, plan.disk),
+        )
+        if held + new > most
+    )
+
+
+def _too_much(plan: Plan, path: str, wanted: int, most: int, unit: str) -> Problem:
+    return Problem(
+        code="vm.over_plan",
+        message=f"The plan {plan.name} allows {most}{unit} of {path.removesuffix('_gb')}, and {wanted}{unit} "
+        "were asked for.",
+        path=path,
+        value=str(wanted),
+        next="Ask for less.",
+    )
+
+
+def _ttl(plan: Plan) -> Problem:
+    minutes = plan.longest_ttl // 60
+    return _refusal(plan, "ttl_minutes", f"lets a machine live {minutes} minutes at most", "Ask for a shorter time.")
+
+
+def _refusal(plan: Plan, path: str, what: str, next_step: str) -> Problem:
+    return Problem(code="vm.over_plan", message=f"The plan {plan.name} {what}.", path=path, next=next_step)
