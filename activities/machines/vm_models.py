@@ -192,3 +192,41 @@ class VmObserved(Value):
     token: int
     seen: VmSeen
     boot: int
+
+
+class OpenForward(Value):
+    """Make a port of the running guest reachable on this host's loopback; one that is there is adopted."""
+
+    vm: VmRef
+    forward: PortForward
+
+
+class ForwardOpened(Value):
+    """The forward, with its host port."""
+
+    forward: PortForward
+
+
+class HeldVm(Value):
+    """A VM that may be on the host. Commands with a lower token than this one are to be refused."""
+
+    vm_id: str
+    token: int
+
+
+class HoldHost(Value):
+    """The host's own lease, held as long as its heartbeats are acknowledged; completed asynchronously.
+
+    A new one replaces the one before. When it begins, the host removes every VM whose token is at most
+    `floor` and that is not among `vms`: it was given up while the host did not answer.
+    """
+
+    host: str
+    floor: int
+    vms: tuple[HeldVm, ...] = ()
+
+
+class HostLeft(Value):
+    """The host gives its lease back by itself, after it has ended its VMs: it is shutting down for good."""
+
+    reason: str
