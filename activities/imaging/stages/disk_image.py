@@ -106,6 +106,8 @@ async def _root(plan: DiskPlan, root: Path, raw: Path, size: RootSize, stage: St
     extended = f"offset={offset},hash_seed={hash_seed},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard"
     await stage.run(
         *("mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-U", str(file_system)),
+        # Whatever this host's mke2fs.conf says: GRUB cannot read the first of these, older kernels not the second.
+        *("-O", "^metadata_csum_seed,^orphan_file"),
         *("-b", str(BLOCK), "-N", str(size.inodes), "-m", "1", "-e", "remount-ro"),
         *("-E", extended, "-d", root, raw, str(size.blocks)),
     )
@@ -115,7 +117,10 @@ async def _root(plan: DiskPlan, root: Path, raw: Path, size: RootSize, stage: St
 
 async def _fix_times(plan: DiskPlan, device: str, stage: Stage) -> None:
     """Set what mke2fs copies from the unpacked tree but no program can set there: when each inode last changed."""
+    # From 1.47.1 on dumpe2fs wants a file of this whole name to be there, and then opens the part before the `?`.
+    Path(device).touch()
     used = used_inodes(await stage.ask("dumpe2fs", device))
+    Path(device).unlink()
     script = plan.work / "times.debugfs"
     fields = ("ctime", "atime")
     script.write_text("".join(f"set_inode_field <{n}> {f} @{plan.epoch}\n" for n in used for f in fields))
