@@ -56,6 +56,10 @@ class Secrets:
         """The 256-bit pepper of API keys; it never goes into the database."""
         return bytes.fromhex(self._text("pepper.key", _random))
 
+    def relay_key(self) -> bytes:
+        """The 256-bit key of console tickets, which gateway and hosts share."""
+        return bytes.fromhex(self._text("relay.key", _random))
+
     def password(self, name: str) -> str:
         """The password called `name` (a database role or a service), 256 bits in hexadecimal digits."""
         return self._text(f"{name}.password", _random)

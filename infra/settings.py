@@ -11,6 +11,7 @@ from domain.errors import Verdict
 from domain.model import Value
 
 DEFAULT_PORT = 7300
+_SHORTEST_SECRET = 32
 _LONGEST_HOME = 70  # sun_path holds 107 bytes (unix(7)); the longest socket below the home needs 37
 
 
@@ -38,6 +39,8 @@ class Settings(Value):
     `allowed_hosts` are further names by which browsers and clients may call the factory.
     What is `None` is embedded: `openfactory up` starts it, and tells its other parts where it is by
     setting the same variable for them. A host worker is never given the database's addresses.
+    `relay_bind` is where a host's console relay listens (`address:port`, port 0 is any free one), `relay_url` how
+    the gateway reaches it, if that is another address; `relay_secret` is what gateway and remote hosts share.
     """
 
     home: Path
@@ -48,10 +51,14 @@ class Settings(Value):
     temporal: TemporalSettings | None = None
     database_url: SecretStr | None = None
     front_database_url: SecretStr | None = None
+    admission_database_url: SecretStr | None = None
     s3: S3Settings | None = None
     libvirt_uri: str | None = None
     mcp_url: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    relay_bind: str = "127.0.0.1:0"
+    relay_url: str | None = None
+    relay_secret: SecretStr | None = None
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     mirror: str | None = None
     security_mirror: str | None = None
@@ -100,10 +107,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         temporal=_temporal(env),
         database_url=_secret(env, "DATABASE_URL"),
         front_database_url=_secret(env, "OPENFACTORY_FRONT_DATABASE_URL"),
+        admission_database_url=_secret(env, "OPENFACTORY_ADMISSION_DATABASE_URL"),
         s3=_s3(env),
         libvirt_uri=env.get("OPENFACTORY_LIBVIRT_URI") or None,
         mcp_url=env.get("OPENFACTORY_MCP_URL") or None,
         allowed_hosts=tuple(env.get("OPENFACTORY_ALLOWED_HOSTS", "").replace(",", " ").split()),
+        relay_bind=_relay_bind(env),
+        relay_url=(env.get("OPENFACTORY_RELAY_URL") or "").rstrip("/") or None,
+        relay_secret=_relay_secret(env),
         accelerator=_accelerator(env),
         mirror=env.get("OPENFACTORY_MIRROR") or None,
         security_mirror=env.get("OPENFACTORY_SECURITY_MIRROR") or None,
@@ -122,6 +133,31 @@ def _port(env: Mapping[str, str]) -> int:
             "settings.invalid", "OPENFACTORY_PORT must be a number from 1 to 65535", path="OPENFACTORY_PORT", value=text
         )
     return int(text)
+
+
+def _relay_bind(env: Mapping[str, str]) -> str:
+    text = env.get("OPENFACTORY_RELAY_BIND") or "127.0.0.1:0"
+    address, colon, port = text.rpartition(":")
+    if not address or not colon or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - RFC 6335, port numbers
+        raise Verdict.because(
+            "settings.invalid",
+            "OPENFACTORY_RELAY_BIND must be an address and a port, as in 127.0.0.1:7301",
+            path="OPENFACTORY_RELAY_BIND",
+            value=text,
+        )
+    return text
+
+
+def _relay_secret(env: Mapping[str, str]) -> SecretStr | None:
+    secret = _secret(env, "OPENFACTORY_RELAY_SECRET")
+    if secret is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
+        raise Verdict.because(
+            "settings.invalid",
+            f"OPENFACTORY_RELAY_SECRET must have at least {_SHORTEST_SECRET} characters",
+            path="OPENFACTORY_RELAY_SECRET",
+            next="Make one with: openssl rand -hex 32",
+        )
+    return secret
 
 
 def _accelerator(env: Mapping[str, str]) -> Literal["auto", "kvm", "tcg"]:
