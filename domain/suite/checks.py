@@ -1,25 +1,26 @@
 """Meaning: what is wrong with a suite whose types are right, whatever images are bound to it."""
 
-import re
 from collections.abc import Hashable, Iterable, Iterator
 
 from domain.errors import Problem
-from domain.suite.schema import MAX_STEPS, CommandStep, Step, Suite
+from domain.recipe.claim_checks import bad_pattern, check_claim, fault_of_pattern
+from domain.suite.problems import in_suites
+from domain.suite.schema import MAX_STEPS, AssertStep, CommandStep, Step, Suite, WaitStep
 
 _RESERVED = frozenset({"setup", "teardown"})
 
 
 def check_suite(suite: Suite) -> tuple[Problem, ...]:
     """Name everything that contradicts itself or cannot work; nothing for a suite that can be kept."""
-    return tuple(problem for check in (_repetitions, _names, _commands, _size) for problem in check(suite))
+    return tuple(problem for check in (_repetitions, _names, _steps, _size) for problem in check(suite))
 
 
-def steps_of(suite: Suite) -> Iterator[tuple[str, str | None, Step]]:
-    """Go through all steps: each with its path, the slot that it falls back on, and the step."""
+def steps_of(suite: Suite) -> Iterator[tuple[str, Step]]:
+    """Go through all steps, each with its path."""
     for key, steps in (("setup", suite.setup), ("teardown", suite.teardown)):
-        yield from ((f"{key}[{i}]", None, step) for i, step in enumerate(steps))
+        yield from ((f"{key}[{i}]", step) for i, step in enumerate(steps))
     for i, case in enumerate(suite.cases):
-        yield from ((f"cases[{i}].steps[{j}]", case.slot, step) for j, step in enumerate(case.steps))
+        yield from ((f"cases[{i}].steps[{j}]", step) for j, step in enumerate(case.steps))
 
 
 def _repetitions(suite: Suite) -> Iterator[Problem]:
@@ -52,33 +53,30 @@ def _names(suite: Suite) -> Iterator[Problem]:
             )
 
 
-def _commands(suite: Suite) -> Iterator[Problem]:
-    for path, _, step in steps_of(suite):
-        if not isinstance(step, CommandStep):
-            continue
-        if bool(step.command) == bool(step.argv):
-            yield Problem(
-                code="suite.bad_value",
-                message=f"`{path}` needs either `command`, a text for the shell, or `argv`, a list of words",
-                path=path,
-                next="Give one of the two.",
-            )
-        if step.matches is not None and (fault := _fault_of(step.matches)):
-            yield Problem(
-                code="suite.bad_value",
-                message=f"`{path}.matches` is not a regular expression: {fault}",
-                path=f"{path}.matches",
-                value=step.matches[:80],
-                next="Correct it; write `contains` for plain text.",
-            )
+def _steps(suite: Suite) -> Iterator[Problem]:
+    for path, step in steps_of(suite):
+        match step:
+            case AssertStep():
+                yield from map(in_suites, check_claim(step.assertion, f"{path}.assertion"))
+            case WaitStep():
+                yield from map(in_suites, check_claim(step.until, f"{path}.until"))
+            case CommandStep():
+                yield from _command(step, path)
+            case _:
+                pass
 
 
-def _fault_of(pattern: str) -> str | None:
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        return str(error)
-    return None
+def _command(step: CommandStep, path: str) -> Iterator[Problem]:
+    if bool(step.command) == bool(step.argv):
+        yield Problem(
+            code="suite.bad_value",
+            message=f"`{path}` needs either `command`, a text for the shell, or `argv`, a list of words",
+            path=path,
+            next="Give one of the two.",
+        )
+    fault = fault_of_pattern(step.matches) if step.matches is not None else None
+    if step.matches is not None and fault is not None:
+        yield in_suites(bad_pattern(f"{path}.matches", step.matches, fault))
 
 
 def _size(suite: Suite) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from domain.artifacts import Verification
 from domain.canonical import digest
 from domain.model import Value
 from domain.suite.schema import PredefinedTest, Step
@@ -34,6 +35,7 @@ class RunMachine(Value):
 
     slot: str
     image: ImageRef | None = None
+    verification: Verification = "unverified"
     vm_id: str | None = None
     recipe: dict[str, Any] | None = None
     memory: int = 1024
@@ -43,7 +45,7 @@ class RunMachine(Value):
 
 
 class RunCase(Value):
-    """One case to run. Every step names its machine; `predefined` and `recipe` cases have no steps but one machine."""
+    """One case to run. Every step names its machine; a `predefined` case has no steps of its own."""
 
     name: str
     kind: CaseKind = "case"
@@ -68,11 +70,12 @@ class RunPlan(Value):
 
 
 class RunRequest(Value):
-    """A validated request."""
+    """A validated request. `account` names the organization's plan, whose quota its machines count against."""
 
     run_id: str
     org_id: str
     requested_by: str
+    account: str = "operator"
     plan: RunPlan
 
     @property
