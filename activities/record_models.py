@@ -7,9 +7,11 @@ from pydantic import Field
 
 from domain.build.commands import BuildCommand
 from domain.model import Value
+from domain.vm.commands import VmCommand
 
 RECORD_BUILD = "record_build"
-"""The name of the activity: workflows cannot import the module that holds the database."""
+RECORD_VM = "record_vm"
+"""The names of the activities: workflows cannot import the module that holds the database."""
 
 
 class RecordInput(Value):
@@ -18,6 +20,14 @@ class RecordInput(Value):
     build_id: str
     at: datetime
     command: Annotated[BuildCommand, Field(discriminator="kind")]
+
+
+class RecordVmInput(Value):
+    """One command to decide against the stream of a machine and to append. `at` is the workflow's time."""
+
+    stream_id: str
+    at: datetime
+    command: Annotated[VmCommand, Field(discriminator="kind")]
 
 
 class RecordResult(Value):

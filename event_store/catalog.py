@@ -3,6 +3,7 @@
 from typing import Any
 
 from event_store.models.builds import BUILDS
+from event_store.models.vms import VMS
 from event_store.projection import Projection
 
-PROJECTIONS: tuple[Projection[Any], ...] = (BUILDS,)
+PROJECTIONS: tuple[Projection[Any], ...] = (BUILDS, VMS)

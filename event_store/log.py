@@ -18,6 +18,7 @@ from domain.model import Value
 from event_store.connections import ALIVE
 from event_store.mapper import Cause, DomainMapper, RecordedEvent
 from event_store.names import LOG_SCHEMA, LOG_TABLE
+from event_store.reservations import refusal
 
 Decide = Callable[[tuple[Any, ...]], Sequence[Event]]
 """Takes the events of one stream, which are of one aggregate, and answers what to append."""
@@ -71,6 +72,7 @@ class EventLog:
         insert (a quota reservation): if one fails, nothing is written.
 
         Raises:
+            Verdict: a reservation among `also` is refused.
             Fault: `log.contended` if others were faster twenty times; whatever `decide` raises.
 
         """
@@ -94,6 +96,11 @@ class EventLog:
             except IntegrityError as error:
                 if _is_version_conflict(error):
                     return False
+                raise
+            except PersistenceError as error:
+                refused = refusal(error)
+                if refused is not None:
+                    raise refused from error
                 raise
         return True
 

@@ -18,10 +18,11 @@ from domain.build.events import BUILD_EVENTS
 from domain.errors import Fault
 from domain.event import Event
 from domain.model import Value
+from domain.vm.events import VM_EVENTS
 
 E = TypeVar("E", bound=Event)
 
-EVENTS: dict[str, type[Event]] = {**BUILD_EVENTS}
+EVENTS: dict[str, type[Event]] = {**BUILD_EVENTS, **VM_EVENTS}
 """Every event by its stored name."""
 
 

@@ -5,8 +5,9 @@ from typing import Any, Literal, Protocol
 from psycopg import AsyncConnection
 
 from event_store.models.builds import BuildQueries
+from event_store.models.vms import VmQueries
 
-Model = Literal["builds"]
+Model = Literal["builds", "vms"]
 """The read models that somebody can wait for, by the attribute of `OrgReads`."""
 
 
@@ -23,6 +24,7 @@ class OrgReads:
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.builds = BuildQueries(connection)
+        self.vms = VmQueries(connection)
 
     def of(self, model: Model) -> VersionQueries:
         """Choose the questions about one kind of aggregate."""

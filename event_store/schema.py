@@ -15,6 +15,7 @@ from event_store.log import create_log_tables
 from event_store.names import FRONT_ROLE, LOG_SCHEMA, LOG_TABLE, OWNER_ROLE, PROJECTIONS_TABLE
 from event_store.projection import Projection
 from event_store.rebuild import rebuild_projection
+from event_store.reservations import RESERVATION_STATEMENTS
 from event_store.roles import ensure_roles, ensure_schemas, url_of
 
 _MIGRATION_LOCK = 0x0F_AC_70_12  # an arbitrary number, the same in every release
@@ -99,6 +100,7 @@ _LOG_STATEMENTS: tuple[Composed, ...] = (
         "CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {} "
         "FOR EACH STATEMENT EXECUTE FUNCTION {}()"
     ).format(_LOG, _GUARD),
+    *RESERVATION_STATEMENTS,
     SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM PUBLIC").format(Identifier(LOG_SCHEMA)),
     SQL("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {} FROM PUBLIC").format(Identifier(LOG_SCHEMA)),
 )

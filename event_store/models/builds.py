@@ -1,9 +1,5 @@
 """The read model of builds: a row for each build, with its whole state and the columns that lists need."""
 
-import base64
-import json
-import re
-from datetime import datetime
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
@@ -14,14 +10,11 @@ from domain.build.events import BUILD_EVENTS
 from domain.build.state import BuildState, BuildStatus, evolve
 from domain.build.steps import StepName
 from domain.canonical import digest
-from domain.errors import Verdict
 from domain.model import Value
+from event_store.keyset import decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
-_LONGEST_CURSOR = 256
 _SAMPLES = 20
-# jsonb and text hold no NUL; a guest's output may. An escaped backslash before the `u` is no escape of NUL.
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def _row(state: BuildState) -> tuple[object, ...]:
@@ -38,12 +31,8 @@ def _row(state: BuildState) -> tuple[object, ...]:
         state.seconds,
         None if failure is None else failure.replace("\0", "�"),
         state.input_digest,
-        _storable(state.model_dump_json()),
+        storable(state.model_dump_json()),
     )
-
-
-def _storable(document: str) -> str:
-    return _NUL.sub(r"\1\\ufffd", document) if "\\u0000" in document else document
 
 
 BUILDS: Projection[BuildState] = Projection(
@@ -137,7 +126,7 @@ class BuildQueries:
         values: list[Any] = []
         if cursor:
             clauses.append("(created_at, build_id) < (%s, %s)")
-            values += _decode_cursor(cursor)
+            values += decode_cursor(cursor)
         if status is not None:
             clauses.append("status = %s")
             values.append(status)
@@ -150,7 +139,9 @@ class BuildQueries:
         ).format(SQL(" AND ").join(map(SQL, clauses)))
         found = await self._connection.execute(query, (*values, limit + 1))
         builds = [BuildState.model_validate_json(row["state"]) for row in await found.fetchall()]
-        more = _encode_cursor(builds[limit - 1]) if len(builds) > limit else None
+        more = (
+            encode_cursor(builds[limit - 1].requested_at, builds[limit - 1].build_id) if len(builds) > limit else None
+        )
         return BuildStatePage(builds=tuple(builds[:limit]), next_cursor=more)
 
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
@@ -171,26 +162,3 @@ class BuildQueries:
             {"name": name, "samples": _SAMPLES},
         )
         return tuple(StepDuration.model_validate(row) for row in await found.fetchall())
-
-
-def _encode_cursor(state: BuildState) -> str:
-    text = json.dumps([state.requested_at.isoformat(), state.build_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        padded = cursor[:_LONGEST_CURSOR] + "=" * (-len(cursor) % 4)
-        at, build_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        created_at = datetime.fromisoformat(at)
-        if created_at.tzinfo is not None and isinstance(build_id, str) and "\0" not in build_id:
-            return created_at, build_id
-    except (ValueError, TypeError):
-        pass
-    raise Verdict.because(
-        "cursor.invalid",
-        "the cursor was not made by this list",
-        path="cursor",
-        value=cursor[:64],
-        next="Leave the cursor out to begin at the newest, or pass a next_cursor unchanged.",
-    )
