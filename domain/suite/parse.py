@@ -121,10 +121,10 @@ def _unknown(path: str, name: str, known: Parameters) -> Problem:
 
 
 def _another_type(name: str, value: object, default: object) -> Problem:
-    words = {str: "text", bool: "true or false", int: "a whole number"}
+    words = "text" if isinstance(default, str) else "true or false" if isinstance(default, bool) else "a whole number"
     return Problem(
         code="suite.wrong_type",
-        message=f"the parameter `{name}` must be {words[type(default)]}, as its default is",
+        message=f"the parameter `{name}` must be {words}, as its default is",
         path=f"parameters.{name}",
         value=short(value),
         next="Give a value of the same type.",
@@ -139,7 +139,7 @@ def _with_templates(dumped: object, spelt: object) -> object:
     if isinstance(dumped, list) and isinstance(spelt, list | tuple):
         pairs = zip(cast("list[object]", dumped), cast("list[object]", spelt), strict=True)
         return [_with_templates(new, old) for new, old in pairs]
-    return spelt if templated(spelt) else dumped
+    return cast("object", spelt) if templated(spelt) else dumped
 
 
 def _is_echo(detail: ErrorDetails) -> bool:
