@@ -1,66 +1,100 @@
-"""The one activity that appends to the event log."""
+"""The activities that append to the event log, one for each kind of aggregate.
+
+Each reads the aggregate's stream, decides the command against it and appends, once for the activity that
+runs, however often it does. They raise `Verdict` when the command does not fit (see `domain.*.decide`), and
+`Fault` (`log.unavailable`, `log.contended`).
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from temporalio import activity
 
-from activities.record_models import RECORD_BUILD, RECORD_VM, RecordInput, RecordResult, RecordVmInput
-from domain.build.decide import decide
-from domain.build.events import BuildEvent
-from domain.build.state import fold
+from activities import record_models as m
+from domain.build import decide as build_decide
+from domain.build import state as build_state
+from domain.event import Event
+from domain.image import decide as image_decide
+from domain.image import state as image_state
+from domain.suite import decide as suite_decide
+from domain.suite import state as suite_state
+from domain.test_run import decide as test_run_decide
+from domain.test_run import state as test_run_state
 from domain.vm import decide as vm_decide
 from domain.vm import state as vm_state
-from domain.vm.events import VmEvent
-from event_store.log import Decide, EventLog, Statement
+from event_store.log import EventLog, Statement
 from event_store.mapper import Cause
 from event_store.reservations import statements_of
 
+_State = TypeVar("_State")
+_Command = TypeVar("_Command")
+_State_contra = TypeVar("_State_contra", contravariant=True)
+_Command_contra = TypeVar("_Command_contra", contravariant=True)
+
+
+class _Decide(Protocol[_State_contra, _Command_contra]):
+    def __call__(
+        self, state: _State_contra | None, command: _Command_contra, /, *, now: datetime
+    ) -> Sequence[Event]: ...
+
 
 class RecordActivities:
-    """Appends what a workflow tells, once for each activity however often it runs.
-
-    A quota reservation joins the same transaction as `EventLog.append(…, also=…)`.
-    """
+    """Appends what workflows tell. A machine's quota is reserved in the same transaction."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
-    @activity.defn(name=RECORD_BUILD)
-    async def record_build(self, request: RecordInput) -> RecordResult:
-        """Read the build's stream, decide the command against it, append.
+    def all(self) -> list[Callable[..., Any]]:
+        """Return every activity, for a worker."""
+        return [self.record_build, self.record_vm, self.record_image, self.record_suite, self.record_test_run]
 
-        Raises:
-            Verdict: the command does not fit the build (see `domain.build.decide`).
-            Fault: `log.unavailable` or `log.contended`.
-
-        """
-
-        def decided(history: tuple[BuildEvent, ...]) -> tuple[BuildEvent, ...]:
-            return decide(fold(history), request.command, now=request.at)
-
+    @activity.defn(name=m.RECORD_BUILD)
+    async def record_build(self, request: m.RecordInput) -> m.RecordResult:
+        """Append to a build."""
+        decided = _decided(build_state.fold, build_decide.decide, request.command, request.at)
         return await self._append(request.build_id, decided)
 
-    @activity.defn(name=RECORD_VM)
-    async def record_vm(self, request: RecordVmInput) -> RecordResult:
-        """Read the machine's stream, decide the command against it, append; its quota is in the same transaction.
+    @activity.defn(name=m.RECORD_VM)
+    async def record_vm(self, request: m.RecordVmInput) -> m.RecordResult:
+        """Append to a machine; `vm.quota` when the organization's quota does not allow it."""
+        decided = _decided(vm_state.fold, vm_decide.decide, request.command, request.at)
+        return await self._append(request.stream_id, decided, also=statements_of(request.stream_id, request.command))
 
-        Raises:
-            Verdict: the command does not fit the machine (see `domain.vm.decide`), or `vm.quota`.
-            Fault: `log.unavailable` or `log.contended`.
+    @activity.defn(name=m.RECORD_IMAGE)
+    async def record_image(self, request: m.RecordImageInput) -> m.RecordResult:
+        """Append to an uploaded image."""
+        decided = _decided(image_state.fold, image_decide.decide, request.command, request.at)
+        return await self._append(request.stream_id, decided)
 
-        """
-        command = request.command
+    @activity.defn(name=m.RECORD_SUITE)
+    async def record_suite(self, request: m.RecordSuiteInput) -> m.RecordResult:
+        """Append to a test suite."""
+        decided = _decided(suite_state.fold, suite_decide.decide, request.command, request.at)
+        return await self._append(request.stream_id, decided)
 
-        def decided(history: tuple[VmEvent, ...]) -> tuple[VmEvent, ...]:
-            return vm_decide.decide(vm_state.fold(history), command, now=request.at)
+    @activity.defn(name=m.RECORD_TEST_RUN)
+    async def record_test_run(self, request: m.RecordTestRunInput) -> m.RecordResult:
+        """Append to a test run."""
+        decided = _decided(test_run_state.fold, test_run_decide.decide, request.command, request.at)
+        return await self._append(request.stream_id, decided)
 
-        return await self._append(request.stream_id, decided, also=statements_of(request.stream_id, command))
-
-    async def _append(self, stream: str, decided: Decide, *, also: Sequence[Statement] = ()) -> RecordResult:
-        """Append to a stream, once for the activity that runs."""
+    async def _append(
+        self, stream: str, decided: Callable[[tuple[Any, ...]], Sequence[Event]], *, also: Sequence[Statement] = ()
+    ) -> m.RecordResult:
         info = activity.info()
         cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id)
         done = await asyncio.to_thread(self._log.append, UUID(stream), cause, decided, also=also)
-        return RecordResult(version=done.version, appended=done.appended)
+        return m.RecordResult(version=done.version, appended=done.appended)
+
+
+def _decided(
+    fold: Callable[[tuple[Any, ...]], _State | None],
+    decide: _Decide[_State, _Command],
+    command: _Command,
+    at: datetime,
+) -> Callable[[tuple[Any, ...]], Sequence[Event]]:
+    """Make the function that the log asks what to append to a history."""
+    return lambda history: decide(fold(history), command, now=at)

@@ -1,17 +1,25 @@
-"""What the one appending activity takes and gives. Frozen values only: workflows import this module."""
+"""What the appending activities take and give. Frozen values only: workflows import this module.
+
+The names are here because workflows cannot import the module that holds the database.
+"""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from domain.build.commands import BuildCommand
+from domain.image.commands import ImageCommand
 from domain.model import Value
+from domain.suite.commands import SuiteCommand
+from domain.test_run.commands import TestRunCommand
 from domain.vm.commands import VmCommand
 
-RECORD_BUILD = "record_build"
-RECORD_VM = "record_vm"
-"""The names of the activities: workflows cannot import the module that holds the database."""
+RECORD_BUILD: Final = "record_build"
+RECORD_VM: Final = "record_vm"
+RECORD_IMAGE: Final = "record_image"
+RECORD_SUITE: Final = "record_suite"
+RECORD_TEST_RUN: Final = "record_test_run"
 
 
 class RecordInput(Value):
@@ -23,11 +31,35 @@ class RecordInput(Value):
 
 
 class RecordVmInput(Value):
-    """One command to decide against the stream of a machine and to append. `at` is the workflow's time."""
+    """The same for a machine."""
 
     stream_id: str
     at: datetime
     command: Annotated[VmCommand, Field(discriminator="kind")]
+
+
+class RecordImageInput(Value):
+    """The same for an uploaded image."""
+
+    stream_id: str
+    at: datetime
+    command: Annotated[ImageCommand, Field(discriminator="kind")]
+
+
+class RecordSuiteInput(Value):
+    """The same for a test suite."""
+
+    stream_id: str
+    at: datetime
+    command: SuiteCommand
+
+
+class RecordTestRunInput(Value):
+    """The same for a test run."""
+
+    stream_id: str
+    at: datetime
+    command: TestRunCommand
 
 
 class RecordResult(Value):

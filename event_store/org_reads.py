@@ -5,9 +5,12 @@ from typing import Any, Literal, Protocol
 from psycopg import AsyncConnection
 
 from event_store.models.builds import BuildQueries
+from event_store.models.images import ImageQueries
+from event_store.models.suites import SuiteQueries
+from event_store.models.test_runs import RunQueries
 from event_store.models.vms import VmQueries
 
-Model = Literal["builds", "vms"]
+Model = Literal["builds", "vms", "images", "suites", "test_runs"]
 """The read models that somebody can wait for, by the attribute of `OrgReads`."""
 
 
@@ -25,6 +28,9 @@ class OrgReads:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.builds = BuildQueries(connection)
         self.vms = VmQueries(connection)
+        self.suites = SuiteQueries(connection)
+        self.test_runs = RunQueries(connection)
+        self.images = ImageQueries(connection)
 
     def of(self, model: Model) -> VersionQueries:
         """Choose the questions about one kind of aggregate."""

@@ -21,7 +21,7 @@ def core_worker(client: Client, recording: RecordActivities) -> Worker:
         client,
         task_queue=CORE_QUEUE,
         workflows=list(WORKFLOWS),
-        activities=[recording.record_build, recording.record_vm],
+        activities=recording.all(),
         interceptors=[TypedFailures()],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=STOP_GRACE,

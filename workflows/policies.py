@@ -53,5 +53,56 @@ RECORD = RetryPolicy(
 """For the log: a fact that happened must be recorded, however long the database is away."""
 RECORD_LIMIT = timedelta(seconds=15)
 
+UPLOAD_WINDOW = timedelta(days=1)
+"""How long the bytes of an announced upload are awaited."""
+IMPORT_LIMIT = timedelta(hours=2)
+
 QUESTION_LIMIT = timedelta(minutes=3)
 """For questions that a caller waits for."""
+
+ONCE = RetryPolicy(maximum_attempts=1)
+
+LONGEST_HISTORY = 2_000
+"""Events after which a workflow that lives long continues as new."""
+
+HOST_SILENCE = timedelta(seconds=45)
+"""How long a host may be silent before it is lost. It ends its machines by itself after 30 s without an answer."""
+
+HOLD_LIMIT = timedelta(days=30)
+"""How long one hold of a host lasts before it is begun anew."""
+
+FLEET_PATIENCE = timedelta(minutes=5)
+"""How often a machine in the queue asks again, in case the fleet was begun anew."""
+
+FLEET_ABSENCE = timedelta(seconds=5)
+"""How long a machine waits before it looks again for a fleet that is not there."""
+
+START_PATIENCE = timedelta(minutes=10)
+"""How long a machine that is started again waits for room on the host that has its disk."""
+
+VM_LIMIT = {
+    "create_vm": timedelta(hours=1),
+    "start_vm": timedelta(minutes=5),
+    "await_agent": timedelta(minutes=30),
+    "stop_vm": timedelta(minutes=15),
+    "delete_vm": timedelta(minutes=5),
+    "take_snapshot": timedelta(minutes=15),
+    "restore_snapshot": timedelta(minutes=15),
+    "drop_snapshot": timedelta(minutes=5),
+    "open_forward": timedelta(seconds=30),
+    "take_screenshot": timedelta(seconds=30),
+    "run_command": timedelta(minutes=11),
+}
+"""The longest that an attempt at an activity of a machine may take, by name."""
+
+VM_PICKUP = timedelta(minutes=2)
+"""How long a machine's activity may wait for its host. A host that is away for longer is declared lost before."""
+
+LOST_PICKUP = timedelta(seconds=30)
+"""How long the removal of a machine waits for a host that is lost: it cleans up by itself when it is back."""
+
+REMOVE_AGAIN = timedelta(seconds=30)
+"""How long a removal that failed waits before it is tried again."""
+
+QUESTION_ATTEMPTS = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=2)
+"""For what a caller waits for."""

@@ -1,33 +1,58 @@
-"""How a workflow tells the log: a local activity on the core worker, retried until it is written."""
+"""How a workflow tells the log: a local activity on the core worker, retried until it is written.
+
+Each function appends what its command decides and answers the stream's version; a repeated command
+changes nothing.
+"""
 
 from temporalio import workflow
 
 from workflows import policies
 
 with workflow.unsafe.imports_passed_through():
-    from activities.record_models import RECORD_BUILD, RECORD_VM, RecordInput, RecordResult, RecordVmInput
+    from activities import record_models as m
     from domain.build.commands import BuildCommand
+    from domain.image.commands import ImageCommand
     from domain.model import Value
+    from domain.suite.commands import SuiteCommand
+    from domain.test_run.commands import TestRunCommand
     from domain.vm.commands import VmCommand
 
 
 async def record_build(build_id: str, command: BuildCommand) -> int:
-    """Append what `command` decides; answers the stream's version. A repeated command changes nothing."""
-    request = RecordInput(build_id=build_id, at=workflow.now(), command=command)
-    return await _record(RECORD_BUILD, request, command.kind)
+    """Append to a build."""
+    request = m.RecordInput(build_id=build_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_BUILD, request, command.kind)
 
 
 async def record_vm(vm_id: str, command: VmCommand) -> int:
-    """Append what `command` decides; answers the stream's version. A repeated command changes nothing."""
-    request = RecordVmInput(stream_id=vm_id, at=workflow.now(), command=command)
-    return await _record(RECORD_VM, request, command.kind)
+    """Append to a machine."""
+    request = m.RecordVmInput(stream_id=vm_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_VM, request, command.kind)
+
+
+async def record_image(image_id: str, command: ImageCommand) -> int:
+    """Append to an uploaded image."""
+    request = m.RecordImageInput(stream_id=image_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_IMAGE, request, command.kind)
+
+
+async def record_suite(suite_id: str, command: SuiteCommand) -> int:
+    """Append to a test suite."""
+    request = m.RecordSuiteInput(stream_id=suite_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_SUITE, request, command.kind)
+
+
+async def record_test_run(run_id: str, command: TestRunCommand) -> int:
+    """Append to a test run."""
+    request = m.RecordTestRunInput(stream_id=run_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_TEST_RUN, request, command.kind)
 
 
 async def _record(activity: str, request: Value, what: str) -> int:
     result = await workflow.execute_local_activity(
         activity,
         request,
-        result_type=RecordResult,
+        result_type=m.RecordResult,
         start_to_close_timeout=policies.RECORD_LIMIT,
         retry_policy=policies.RECORD,
         summary=what.replace("_", " "),

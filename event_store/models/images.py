@@ -73,9 +73,7 @@ class ImageQueries:
         row = await found.fetchone()
         return 0 if row is None else int(row["version"])
 
-    async def page(
-        self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None
-    ) -> ImageStatePage:
+    async def page(self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None) -> ImageStatePage:
         """List images, newest first, by keyset; deleted ones only if that status is asked for.
 
         Raises:

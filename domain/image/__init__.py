@@ -1,0 +1,1 @@
+"""Images that were uploaded, not built."""
