@@ -139,7 +139,7 @@ def _with_templates(dumped: object, spelt: object) -> object:
     if isinstance(dumped, list) and isinstance(spelt, list | tuple):
         pairs = zip(cast("list[object]", dumped), cast("list[object]", spelt), strict=True)
         return [_with_templates(new, old) for new, old in pairs]
-    return cast("object", spelt) if templated(spelt) else dumped
+    return spelt if templated(spelt) else cast("object", dumped)
 
 
 def _is_echo(detail: ErrorDetails) -> bool:

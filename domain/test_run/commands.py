@@ -4,11 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from domain.artifacts import Artifact
 from domain.errors import Problem
 from domain.model import Value
 from domain.test_run.inputs import RunRequest
-from domain.test_run.results import StepResult
+from domain.test_run.results import KeptFile, StepResult
 
 
 class RequestRun(Value):
@@ -57,7 +56,7 @@ class RecordReport(Value):
     """The report is written."""
 
     kind: Literal["record_report"] = "record_report"
-    artifacts: tuple[Artifact, ...]
+    files: tuple[KeptFile, ...]
 
 
 class FinishRun(Value):
@@ -89,13 +88,6 @@ class HoldMachines(Value):
     seconds: float
 
 
-class EndHold(Value):
-    """The machines are given back after all."""
-
-    kind: Literal["end_hold"] = "end_hold"
-    reason: str
-
-
 AnyTestRunCommand = (
     RequestRun
     | BindMachine
@@ -107,6 +99,5 @@ AnyTestRunCommand = (
     | FailRun
     | CancelRun
     | HoldMachines
-    | EndHold
 )
 TestRunCommand = Annotated[AnyTestRunCommand, Field(discriminator="kind")]

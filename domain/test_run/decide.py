@@ -97,10 +97,10 @@ def _finish_case(state: RunState, command: c.FinishCase, now: datetime) -> _Even
 
 
 def _report(state: RunState, command: c.RecordReport, now: datetime) -> _Events:
-    if state.artifacts == command.artifacts:
+    if state.files == command.files:
         return _NOTHING
     _refuse_finished(state)
-    return _one(e.RunReported, state, now, artifacts=command.artifacts)
+    return _one(e.RunReported, state, now, files=command.files)
 
 
 def _finish(state: RunState, command: c.FinishRun, now: datetime) -> _Events:
@@ -140,12 +140,6 @@ def _hold(state: RunState, command: c.HoldMachines, now: datetime) -> _Events:
     if not state.terminal:
         raise _out_of_order("only a run that has ended holds its machines")
     return _one(e.RunHeld, state, now, until=now + timedelta(seconds=command.seconds))
-
-
-def _end_hold(state: RunState, command: c.EndHold, now: datetime) -> _Events:
-    if not state.holding:
-        return _NOTHING
-    return _one(e.HoldEnded, state, now, reason=command.reason)
 
 
 def _machine(state: RunState, slot: str) -> MachineState:
@@ -194,5 +188,4 @@ _DECISIONS: dict[type[Any], Callable[[RunState, Any, datetime], _Events]] = {
     c.FailRun: _fail,
     c.CancelRun: _cancel,
     c.HoldMachines: _hold,
-    c.EndHold: _end_hold,
 }

@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from domain.artifacts import Artifact
 from domain.errors import Problem
 from domain.event import Event
 from domain.test_run.inputs import RunPlan
-from domain.test_run.results import StepResult
+from domain.test_run.results import KeptFile, StepResult
 
 
 class RunEvent(Event):
@@ -64,7 +63,7 @@ class RunReported(RunEvent):
     """The report and the files that were kept are in the object store."""
 
     NAME = "test_run.reported.v1"
-    artifacts: tuple[Artifact, ...]
+    files: tuple[KeptFile, ...]
 
 
 class RunFinished(RunEvent):
@@ -93,17 +92,10 @@ class RunCancelled(RunEvent):
 
 
 class RunHeld(RunEvent):
-    """The run did not pass, and its machines stay until then, to be looked at."""
+    """The run did not pass, and its machines stay until then, to be looked at; they end by themselves."""
 
     NAME = "test_run.held.v1"
     until: datetime
-
-
-class HoldEnded(RunEvent):
-    """The machines that were held are given back."""
-
-    NAME = "test_run.hold_ended.v1"
-    reason: str
 
 
 TEST_RUN_EVENTS: dict[str, type[RunEvent]] = {
@@ -119,6 +111,5 @@ TEST_RUN_EVENTS: dict[str, type[RunEvent]] = {
         RunFailed,
         RunCancelled,
         RunHeld,
-        HoldEnded,
     )
 }

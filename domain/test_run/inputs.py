@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from domain.artifacts import Verification
-from domain.canonical import digest
 from domain.model import Value
 from domain.suite.schema import PredefinedTest, Step
 from domain.verification import Firmware
@@ -29,14 +28,18 @@ class RunTarget(Value):
 class RunMachine(Value):
     """The machine of one slot: an image to boot as a VM of the run's own, or a VM that runs already.
 
-    `recipe` is the canonical recipe of the image, if it is known: it says what the predefined tests
-    look for. Memory and disk in MiB.
+    Of a VM that runs already, `queue` and `token` are its host's task queue and its lease there. `recipe`
+    is the canonical recipe of the image, if it is known: it says what the predefined tests look for.
+    Memory and disk in MiB.
     """
 
     slot: str
     image: ImageRef | None = None
     verification: Verification = "unverified"
     vm_id: str | None = None
+    queue: str = ""
+    token: int = 0
+    accelerator: Literal["kvm", "tcg"] = "tcg"
     recipe: dict[str, Any] | None = None
     memory: int = 1024
     cpus: int = 1
@@ -57,7 +60,10 @@ class RunCase(Value):
 
 
 class RunPlan(Value):
-    """All that a run does. On failure its machines stay for `hold_seconds` (0: they are given back at once)."""
+    """All that a run does. On failure its machines stay for `hold_seconds` (0: they are given back at once).
+
+    `previous` is the run to compare with.
+    """
 
     kind: RunKind
     name: str
@@ -67,18 +73,20 @@ class RunPlan(Value):
     parameters: dict[str, str | bool | int] = Field(default_factory=dict[str, str | bool | int])
     hold_seconds: Annotated[int, Field(ge=0, le=LONGEST_HOLD)] = 0
     rerun_of: str | None = None
+    previous: str | None = None
 
 
 class RunRequest(Value):
-    """A validated request. `account` names the organization's plan, whose quota its machines count against."""
+    """A validated request.
+
+    `account` names the organization's plan, whose quota its machines count against. `input_digest` is what
+    a repeated request must have in common: of what was asked, not of the plan, which follows from what the
+    suite and its builds were like at that moment.
+    """
 
     run_id: str
     org_id: str
     requested_by: str
     account: str = "operator"
+    input_digest: str
     plan: RunPlan
-
-    @property
-    def input_digest(self) -> str:
-        """SHA-256 of everything that a repeated request must have in common."""
-        return digest(self.plan)

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.artifacts import Artifact
 from domain.errors import Problem
 from domain.model import Value
 from domain.test_run import events as e
 from domain.test_run.inputs import CaseKind, RunPlan
-from domain.test_run.results import CaseStatus, StepResult
+from domain.test_run.results import CaseStatus, KeptFile, StepResult
 
 RunStatus = Literal["pending", "booting", "running", "passed", "failed", "error", "cancelled"]
 RESTING: frozenset[RunStatus] = frozenset({"passed", "failed", "error", "cancelled"})
@@ -68,22 +67,16 @@ class RunState(Value):
     plan: RunPlan
     machines: tuple[MachineState, ...]
     cases: tuple[CaseState, ...]
-    artifacts: tuple[Artifact, ...] = ()
+    files: tuple[KeptFile, ...] = ()
     problems: tuple[Problem, ...] = ()
     reason: str | None = None
     seconds: float | None = None
     held_until: datetime | None = None
-    hold_ended: bool = False
 
     @property
     def terminal(self) -> bool:
         """Whether its verdict is there."""
         return self.status in RESTING
-
-    @property
-    def holding(self) -> bool:
-        """Whether its machines stay to be looked at."""
-        return self.held_until is not None and not self.hold_ended
 
     @property
     def counts(self) -> Counts:
@@ -165,7 +158,7 @@ def _case_finished(state: RunState, event: e.CaseFinished) -> RunState:
 
 
 def _reported(state: RunState, event: e.RunReported) -> RunState:
-    return state.model_copy(update={"artifacts": event.artifacts})
+    return state.model_copy(update={"files": event.files})
 
 
 def _finished(state: RunState, event: e.RunFinished) -> RunState:
@@ -186,10 +179,6 @@ def _cancelled(state: RunState, event: e.RunCancelled) -> RunState:
 
 def _held(state: RunState, event: e.RunHeld) -> RunState:
     return state.model_copy(update={"held_until": event.until})
-
-
-def _hold_ended(state: RunState, _: e.HoldEnded) -> RunState:
-    return state.model_copy(update={"hold_ended": True})
 
 
 def _with_machine(state: RunState, slot: str, **update: object) -> RunState:
@@ -220,5 +209,4 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunState, Any], RunState]] = {
     e.RunFailed: _failed,
     e.RunCancelled: _cancelled,
     e.RunHeld: _held,
-    e.HoldEnded: _hold_ended,
 }

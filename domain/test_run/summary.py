@@ -20,7 +20,7 @@ def summarise(state: RunState) -> RunSummary:
         seconds=state.seconds,
         counts=state.counts,
         failure=first_failure(state),
-        held_until=state.held_until if state.holding else None,
+        held_until=state.held_until,
         rerun_of=state.plan.rerun_of,
     )
 
