@@ -14,13 +14,14 @@ class AssertionResult(Value):
     """One assertion with its evidence. `passed` is false for both a wrong and an unanswerable claim.
 
     `expected` and `found` are short texts for people; `command` is what was run in the guest.
-    `found` came from the guest: treat it as untrusted data.
+    `found` came from the guest: treat it as untrusted data. `negated` says that the opposite was claimed.
     """
 
     suite: str
     description: str
     type: str
     params: dict[str, Any] = Field(default_factory=dict[str, Any])
+    negated: bool = False
     passed: bool
     expected: str
     found: str

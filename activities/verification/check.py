@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.model import Value
 
 TIMED_OUT = 124  # timeout(1)
+NOT_RUNNABLE = frozenset({126, 127})  # as a shell says it of a program that it cannot run or find
 _FOUND_LENGTH = 300
 
 
@@ -47,10 +48,14 @@ class Answer(Value):
 
 
 class Finding(Value):
-    """The judgement on an answer. `found` may quote the guest."""
+    """The judgement on an answer. `found` may quote the guest.
+
+    Without being `answered` neither the claim nor its opposite holds: the question could not be put.
+    """
 
     passed: bool
     found: str
+    answered: bool = True
 
 
 Judge = Callable[[Answer], Finding]
@@ -61,7 +66,8 @@ class Check:
     """One line of a report.
 
     `settles` says that the claim may become true a little after the start is over (a server that
-    still opens its port), so it is asked again until the deadline before it counts as wrong.
+    still opens its port), so it is asked again until the deadline before it counts as wrong. `within`
+    is a deadline of its own, in seconds. `opposite` is the description of the negated claim.
     """
 
     suite: str
@@ -72,6 +78,9 @@ class Check:
     judge: Judge
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     settles: bool = False
+    opposite: str = ""
+    negated: bool = False
+    within: float | None = None
 
 
 def holds(found: str) -> Finding:
@@ -82,3 +91,36 @@ def holds(found: str) -> Finding:
 def fails(found: str) -> Finding:
     """Judge that it does not."""
     return Finding(passed=False, found=found)
+
+
+def unknown(found: str) -> Finding:
+    """Judge that nobody can tell."""
+    return Finding(passed=False, found=found, answered=False)
+
+
+def claimed(check: Check, *, negated: bool, within: float | None) -> Check:
+    """Make a check of a recipe's or suite's claim, or of its opposite.
+
+    A program that is not there, or did not end, tells nothing: least of all that the opposite holds. An
+    opposite is asked once, unless it has a deadline, because it is often true before anything has started.
+    """
+
+    def judge(answer: Answer) -> Finding:
+        if answer.status == TIMED_OUT or answer.status in NOT_RUNNABLE:
+            return unknown(answer.words)
+        finding = check.judge(answer)
+        if not negated or not finding.answered:
+            return finding
+        return Finding(passed=not finding.passed, found=finding.found)
+
+    if not negated:
+        return replace(check, judge=judge, within=within)
+    return replace(
+        check,
+        judge=judge,
+        within=within,
+        settles=False,
+        negated=True,
+        description=check.opposite,
+        expected=f"not: {check.expected}",
+    )

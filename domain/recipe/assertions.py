@@ -1,120 +1,178 @@
-"""What a recipe may claim about the running image: one parameter model per assertion type."""
+"""An assertion: a claim about a running machine, whether it is to hold or not, and how long it may take."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from domain.model import Value
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:+-]{0,127}$")]
-Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]{0,1023}$")]
+from domain.recipe import claims
 
 
-class UserExists(Value):
-    """A user account, by name; the rest is compared when given."""
+class Claim(Value):
+    """What all assertions have. `not` says that the claim must not hold.
 
-    username: Name
-    groups: tuple[Name, ...] = ()
-    shell: Path | None = None
-    home: Path | None = None
+    `within` gives it so many seconds to become right; without it, what takes a moment after the start is
+    waited for a while, and all else is asked once.
+    """
 
+    model_config = ConfigDict(serialize_by_alias=True)
 
-class PackageInstalled(Value):
-    """A package is installed; `version` is compared as a prefix."""
-
-    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+~:-]{1,64}$")] | None = None
+    negated: bool = Field(default=False, alias="not")
+    within: Annotated[int, Field(ge=1, le=3600)] | None = None
 
 
-class ServiceClaim(Value):
-    """A systemd unit; `.service` may be left out."""
-
-    service: Name
-
-
-class PortListening(Value):
-    """Something listens on the port, on `address` if given, on any address otherwise."""
-
-    port: Annotated[int, Field(ge=1, le=65535)]
-    protocol: Literal["tcp", "udp"] = "tcp"
-    address: Annotated[str, Field(pattern=r"^[0-9a-fA-F.:*]{1,45}$")] | None = None
-
-
-class FileExists(Value):
-    """A file or folder; `mode` is octal, as text (`0644`)."""
-
-    path: Path
-    mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$")] | None = None
-    owner: Name | None = None
-    group: Name | None = None
-
-
-class HttpResponds(Value):
-    """An HTTP request from inside the guest is answered. `timeout` is in seconds."""
-
-    url: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[^\s\x00-\x1f]*)?$", max_length=2048)]
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    contains: Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")] | None = None
-    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] = "GET"
-    timeout: Annotated[int, Field(ge=1, le=120)] = 10
-
-
-class UserExistsAssertion(Value):
+class UserExistsAssertion(Claim):
     """`user_exists`."""
 
     type: Literal["user_exists"]
-    params: UserExists
+    params: claims.UserExists
 
 
-class PackageInstalledAssertion(Value):
-    """`package_installed`."""
+class GroupExistsAssertion(Claim):
+    """`group_exists`."""
 
-    type: Literal["package_installed"]
-    params: PackageInstalled
+    type: Literal["group_exists"]
+    params: claims.GroupExists
 
 
-class ServiceRunningAssertion(Value):
+class ServiceRunningAssertion(Claim):
     """`service_running`."""
 
     type: Literal["service_running"]
-    params: ServiceClaim
+    params: claims.ServiceClaim
 
 
-class ServiceEnabledAssertion(Value):
+class ServiceEnabledAssertion(Claim):
     """`service_enabled`."""
 
     type: Literal["service_enabled"]
-    params: ServiceClaim
+    params: claims.ServiceClaim
 
 
-class PortListeningAssertion(Value):
+class ProcessRunningAssertion(Claim):
+    """`process_running`."""
+
+    type: Literal["process_running"]
+    params: claims.ProcessRunning
+
+
+class PackageInstalledAssertion(Claim):
+    """`package_installed`."""
+
+    type: Literal["package_installed"]
+    params: claims.PackageInstalled
+
+
+class PackageNotInstalledAssertion(Claim):
+    """`package_not_installed`."""
+
+    type: Literal["package_not_installed"]
+    params: claims.PackageNotInstalled
+
+
+class PortListeningAssertion(Claim):
     """`port_listening`."""
 
     type: Literal["port_listening"]
-    params: PortListening
+    params: claims.PortListening
 
 
-class FileExistsAssertion(Value):
-    """`file_exists`."""
-
-    type: Literal["file_exists"]
-    params: FileExists
-
-
-class HttpRespondsAssertion(Value):
+class HttpRespondsAssertion(Claim):
     """`http_responds`."""
 
     type: Literal["http_responds"]
-    params: HttpResponds
+    params: claims.HttpResponds
+
+
+class FileExistsAssertion(Claim):
+    """`file_exists`."""
+
+    type: Literal["file_exists"]
+    params: claims.FileExists
+
+
+class FileContainsAssertion(Claim):
+    """`file_contains`."""
+
+    type: Literal["file_contains"]
+    params: claims.FileContains
+
+
+class CommandSucceedsAssertion(Claim):
+    """`command_succeeds`."""
+
+    type: Literal["command_succeeds"]
+    params: claims.CommandSucceeds
+
+
+class CommandOutputAssertion(Claim):
+    """`command_output`."""
+
+    type: Literal["command_output"]
+    params: claims.CommandOutput
+
+
+class KernelParameterAssertion(Claim):
+    """`kernel_parameter`."""
+
+    type: Literal["kernel_parameter"]
+    params: claims.KernelParameter
+
+
+class MountPresentAssertion(Claim):
+    """`mount_present`."""
+
+    type: Literal["mount_present"]
+    params: claims.MountPresent
+
+
+class SysctlValueAssertion(Claim):
+    """`sysctl_value`."""
+
+    type: Literal["sysctl_value"]
+    params: claims.SysctlValue
+
+
+class DnsResolvesAssertion(Claim):
+    """`dns_resolves`."""
+
+    type: Literal["dns_resolves"]
+    params: claims.DnsResolves
+
+
+class PingReachesAssertion(Claim):
+    """`ping_reaches`."""
+
+    type: Literal["ping_reaches"]
+    params: claims.PingReaches
+
+
+class NoFailedUnitsAssertion(Claim):
+    """`no_failed_units`."""
+
+    type: Literal["no_failed_units"]
+    params: claims.NoFailedUnits = claims.NoFailedUnits()
 
 
 Assertion = Annotated[
     UserExistsAssertion
-    | PackageInstalledAssertion
+    | GroupExistsAssertion
     | ServiceRunningAssertion
     | ServiceEnabledAssertion
+    | ProcessRunningAssertion
+    | PackageInstalledAssertion
+    | PackageNotInstalledAssertion
     | PortListeningAssertion
+    | HttpRespondsAssertion
     | FileExistsAssertion
-    | HttpRespondsAssertion,
+    | FileContainsAssertion
+    | CommandSucceedsAssertion
+    | CommandOutputAssertion
+    | KernelParameterAssertion
+    | MountPresentAssertion
+    | SysctlValueAssertion
+    | DnsResolvesAssertion
+    | PingReachesAssertion
+    | NoFailedUnitsAssertion,
     Field(discriminator="type"),
 ]

@@ -4,12 +4,11 @@
 """
 
 from collections.abc import Hashable, Iterable, Iterator
-from urllib.parse import urlsplit
 
 from domain.errors import Problem
-from domain.recipe.assertions import HttpRespondsAssertion, ServiceEnabledAssertion, UserExistsAssertion
+from domain.recipe.claim_checks import check_claim, check_claim_of_recipe, unit_name
 from domain.recipe.defaults import default_packages
-from domain.recipe.schema import Recipe, SshService, User
+from domain.recipe.schema import Recipe, SshService
 from domain.recipe.ssh_keys import fault_of_public_key
 
 __all__ = ["check_recipe", "default_packages", "unit_name"]
@@ -21,12 +20,6 @@ RESERVED_USERS = frozenset(
     systemd-oom""".split()  # noqa: SIM905 - a list of words reads better as words
 )
 _SSH_UNITS = frozenset({"ssh.service", "sshd", "sshd.service", "ssh.socket"})
-
-
-def unit_name(service: str) -> str:
-    """Spell a unit in full: `.service` may be left out (systemctl(1))."""
-    kinds = (".service", ".socket", ".timer", ".target", ".path", ".mount")
-    return service if service.endswith(kinds) else f"{service}.service"
 
 
 def check_recipe(recipe: Recipe) -> tuple[Problem, ...]:
@@ -125,43 +118,8 @@ def _way_in(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _claims(recipe: Recipe) -> Iterator[Problem]:
-    disabled = {unit_name(s.name) for s in recipe.services if not s.enabled}
-    users = {user.username: user for user in recipe.users}
     for i, test in enumerate(recipe.tests):
         for j, claim in enumerate(test.assertions):
-            path = f"tests[{i}].assertions[{j}].params"
-            match claim:
-                case ServiceEnabledAssertion() if unit_name(claim.params.service) in disabled:
-                    yield _contradiction(f"{path}.service", claim.params.service, "the recipe disables this service")
-                case UserExistsAssertion() if claim.params.username in users:
-                    yield from _user_claim(path, claim, users[claim.params.username])
-                case HttpRespondsAssertion() if not _has_valid_port(claim.params.url):
-                    yield Problem(
-                        code="recipe.bad_value",
-                        message=f"`{path}.url` is not an address that can be asked",
-                        path=f"{path}.url",
-                        value=claim.params.url[:80],
-                        next="Give a host, and a port from 1 to 65535 if there is one.",
-                    )
-                case _:
-                    pass
-
-
-def _user_claim(path: str, claim: UserExistsAssertion, user: User) -> Iterator[Problem]:
-    if claim.params.shell not in {None, user.shell}:
-        yield _contradiction(f"{path}.shell", claim.params.shell, f"the recipe gives this user {user.shell}")
-    if user.home is not None and claim.params.home not in {None, user.home}:
-        yield _contradiction(f"{path}.home", claim.params.home, f"the recipe gives this user {user.home}")
-
-
-def _contradiction(path: str, value: str | None, why: str) -> Problem:
-    message = f"`{path}` can never hold: {why}"
-    return Problem(code="recipe.contradiction", message=message, path=path, value=value, next="Change one of the two.")
-
-
-def _has_valid_port(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port out of range, or brackets that do not match
-        return False
+            path = f"tests[{i}].assertions[{j}]"
+            yield from check_claim(claim, path)
+            yield from check_claim_of_recipe(recipe, claim, path)

@@ -6,29 +6,22 @@ Clients write `baseImage` and `base_image`, `sshKeys` and `ssh_keys`; there is o
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import cast
+from typing import cast, get_args
 
 from pydantic import BaseModel
 
 from domain.errors import Problem
-from domain.recipe import assertions as a
+from domain.recipe.assertions import Assertion, Claim, UserExistsAssertion
 from domain.recipe.later import LATER_FIELDS, LATER_SERVICE_CONFIG
 from domain.recipe.schema import Recipe, RecipeTest, SshConfig, SshService, StartupScript, UnitService, User
 
 Document = dict[str, object]
 Shape = Callable[[object, str, list[Problem]], object]
 
-_PARAMS: dict[str, type[BaseModel]] = {
-    "user_exists": a.UserExists,
-    "package_installed": a.PackageInstalled,
-    "service_running": a.ServiceClaim,
-    "service_enabled": a.ServiceClaim,
-    "port_listening": a.PortListening,
-    "file_exists": a.FileExists,
-    "http_responds": a.HttpResponds,
-}
+_CLAIMS: tuple[type[Claim], ...] = get_args(get_args(Assertion)[0])
+_ASSERTIONS: dict[str, type[Claim]] = {get_args(c.model_fields["type"].annotation)[0]: c for c in _CLAIMS}
 MAX_PROBLEMS = 100  # more would help nobody, and looking for similar words costs time
-ASSERTION_TYPES: tuple[str, ...] = tuple(_PARAMS)
+ASSERTION_TYPES: tuple[str, ...] = tuple(_ASSERTIONS)
 
 
 def normalise(document: Mapping[object, object], problems: list[Problem]) -> object:
@@ -67,7 +60,7 @@ def spelled(
     """Spell the keys of one mapping. What is none is passed on as it is, for the schema to judge."""
     if not isinstance(value, Mapping):
         return value
-    known = {_snake(name): name for name in model.model_fields}
+    known = {_snake(name): name for name in _names(model)}
     out: Document = {}
     for key, item in as_mapping(cast("object", value)).items():
         name = known.get(_snake(key)) if isinstance(key, str) else None
@@ -113,9 +106,19 @@ def _test(value: object, path: str, problems: list[Problem]) -> object:
 def assertion_keys(value: object, path: str, problems: list[Problem]) -> object:
     """Spell an assertion, of whatever type it is."""
     kind = as_mapping(value).get("type")
-    params = _PARAMS.get(kind) if isinstance(kind, str) else None
-    fields = {"params": plain(params)} if params else {}
-    return spelled(a.UserExistsAssertion, value, path, problems, fields)
+    if not isinstance(kind, str) or kind not in _ASSERTIONS:
+        return spelled(UserExistsAssertion, value, path, problems)
+    return spelled(_ASSERTIONS[kind], value, path, problems, {"params": plain(params_of(kind))})
+
+
+def params_of(kind: str) -> type[BaseModel]:
+    """Return the model of the params of an assertion's type, one of `ASSERTION_TYPES`."""
+    return cast("type[BaseModel]", _ASSERTIONS[kind].model_fields["params"].annotation)
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    """Name the keys of a model's document."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def _snake(key: str) -> str:
@@ -135,7 +138,7 @@ def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[object,
     here = f"a {model.__name__.lower()}" if not path else f"`{path}`"
     return Problem(
         code="recipe.unknown_key",
-        message=f"{here} has no key `{key[:64]}`; it can have: {', '.join(model.model_fields)}",
+        message=f"{here} has no key `{key[:64]}`; it can have: {', '.join(_names(model))}",
         path=where,
         value=key[:64],
         suggestions=_similar_keys(name, model),
@@ -144,7 +147,7 @@ def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[object,
 
 
 def _similar_keys(name: str, model: type[BaseModel]) -> tuple[str, ...]:
-    known = {_snake(field): field for field in model.model_fields}
+    known = {_snake(field): field for field in _names(model)}
     return tuple(known[match] for match in close(name, known))
 
 

@@ -18,20 +18,3 @@ LATER_SERVICE_CONFIG: dict[str, str] = {
     "nginx": "Leave `config` out, name the package in `packages`, and write the site in a start-up script.",
     "vpn": "Leave the service out, name wireguard in `packages`, and set it up in a start-up script.",
 }
-
-LATER_ASSERTIONS: frozenset[str] = frozenset(
-    {
-        "group_exists",
-        "process_running",
-        "package_not_installed",
-        "file_contains",
-        "command_succeeds",
-        "command_output",
-        "kernel_parameter",
-        "mount_present",
-        "sysctl_value",
-        "dns_resolves",
-        "ping_reaches",
-        "no_failed_units",
-    }
-)

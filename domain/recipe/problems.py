@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from domain.errors import Problem
 from domain.recipe.keys import ASSERTION_TYPES, as_mapping, close, join
-from domain.recipe.later import LATER_ASSERTIONS, LATER_BASES
+from domain.recipe.later import LATER_BASES
 from domain.recipe.schema import BaseImage
 
 _BASES: tuple[str, ...] = get_args(BaseImage)
@@ -141,11 +141,9 @@ def _assertion(path: str, given: object) -> Problem:
         message = f"`{path}` needs a `type`, one of: {known}"
         return Problem(code="recipe.missing_key", message=message, path=join(path, "type"), next="Add it.")
     name = short(kind)
-    code = "recipe.not_supported_yet" if kind in LATER_ASSERTIONS else "recipe.unknown_assertion"
-    words = "cannot be checked yet" if kind in LATER_ASSERTIONS else "is not known"
     return Problem(
-        code=code,
-        message=f"the assertion `{name}` {words}; there are: {known}",
+        code="recipe.unknown_assertion",
+        message=f"the assertion `{name}` is not known; there are: {known}",
         path=join(path, "type"),
         value=name,
         suggestions=close(name, ASSERTION_TYPES),
@@ -207,6 +205,8 @@ def _bad_value(path: str, trail: Sequence[int | str], error: ErrorDetails) -> Pr
         case "literal_error":
             words = f"must be one of: {context['expected']}"
             allowed = close(short(given), [part.strip("' ") for part in str(context["expected"]).split(",")])
+        case "value_error":
+            words = f"is incomplete: {context['error']}"
         case _:
             words = f"cannot be used: {error['msg']}"
     return Problem(

@@ -1,7 +1,7 @@
 """`file_exists`: a file or folder, and what is claimed of it, by stat(1). Links are followed."""
 
-from activities.verification.check import Answer, Check, Finding, Probe, fails, holds
-from domain.recipe.assertions import FileExists
+from activities.verification.check import Answer, Check, Finding, Probe, fails, holds, unknown
+from domain.recipe.claims import FileExists
 
 _FIELDS = 6
 
@@ -11,6 +11,7 @@ def check(claim: FileExists, suite: str) -> Check:
     return Check(
         suite=suite,
         description=f"{claim.path} exists",
+        opposite=_opposite(claim),
         type="file_exists",
         expected=_expected(claim),
         probe=Probe(argv=("stat", "-L", "-c", "%a|%U|%u|%G|%g|%F", "--", claim.path)),
@@ -18,6 +19,11 @@ def check(claim: FileExists, suite: str) -> Check:
         params=claim.model_dump(mode="json", exclude_defaults=True),
         settles=True,
     )
+
+
+def _opposite(claim: FileExists) -> str:
+    more = _expected(claim).removeprefix(claim.path).removeprefix(", ")
+    return f"{claim.path} does not exist" + (f" with {more}" if more else "")
 
 
 def _expected(claim: FileExists) -> str:
@@ -31,7 +37,8 @@ def _expected(claim: FileExists) -> str:
 def _judge(claim: FileExists, answer: Answer) -> Finding:
     fields = answer.out.strip().split("|")
     if answer.status != 0 or len(fields) != _FIELDS:
-        return fails("no such file" if "No such file" in answer.err else answer.words)
+        absent = any(words in answer.err for words in ("No such file", "Not a directory"))
+        return fails("no such file") if absent else unknown(answer.words)
     mode, owner, uid, group, gid, kind = fields
     found = f"{kind}, mode {mode.zfill(4)}, {owner}:{group}"
     right = (

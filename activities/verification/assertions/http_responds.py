@@ -1,8 +1,10 @@
 """`http_responds`: one request from inside the guest (see `guest/http.pl`). Redirects are not followed."""
 
-from activities.verification.check import Answer, Check, Finding, fails, holds
+from activities.verification.check import Answer, Check, Finding, fails, holds, unknown
 from activities.verification.programs import probe_of
-from domain.recipe.assertions import HttpResponds
+from domain.recipe.claims import HttpResponds
+
+_CANNOT_ASK = 3
 
 
 def check(claim: HttpResponds, suite: str) -> Check:
@@ -11,6 +13,7 @@ def check(claim: HttpResponds, suite: str) -> Check:
     return Check(
         suite=suite,
         description=f"{claim.url} answers",
+        opposite=f"{claim.url} does not answer so",
         type="http_responds",
         expected=f"status {claim.status}" + (f", containing {text[:80]!r}" if text else ""),
         probe=probe_of(
@@ -30,6 +33,8 @@ def check(claim: HttpResponds, suite: str) -> Check:
 
 def _judge(claim: HttpResponds, answer: Answer) -> Finding:
     facts = dict(line.split(" ", 1) for line in answer.lines if " " in line)
+    if answer.status == _CANNOT_ASK:
+        return unknown(facts.get("error", answer.words))
     if "status" not in facts:
         return fails(facts.get("error", answer.words))
     found = f"status {facts['status']}, {facts.get('bytes', '?')} bytes"

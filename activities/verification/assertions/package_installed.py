@@ -1,8 +1,9 @@
 """`package_installed`: by dpkg-query(1)."""
 
-from activities.verification.check import Answer, Check, Finding, Probe, fails, holds
-from domain.recipe.assertions import PackageInstalled
+from activities.verification.check import Answer, Check, Finding, Probe, fails, holds, unknown
+from domain.recipe.claims import PackageInstalled
 
+_NO_PACKAGE = 1  # dpkg-query(1); 2 is a damaged database
 _FORMAT = r"-f=${db:Status-Status} ${Version}\n"
 
 
@@ -12,6 +13,7 @@ def check(claim: PackageInstalled, suite: str) -> Check:
     return Check(
         suite=suite,
         description=f"package {claim.package} is installed",
+        opposite=f"package {wanted} is not installed",
         type="package_installed",
         expected=f"{wanted} installed",
         probe=Probe(argv=("dpkg-query", "-W", _FORMAT, "--", claim.package)),
@@ -22,6 +24,8 @@ def check(claim: PackageInstalled, suite: str) -> Check:
 
 def _judge(claim: PackageInstalled, answer: Answer) -> Finding:
     versions = [line.partition(" ")[2] for line in answer.lines if line.startswith("installed ")]
+    if answer.status not in {0, _NO_PACKAGE}:
+        return unknown(answer.words)
     if not versions:
         return fails("not installed")
     if claim.version is not None and not any(version.startswith(claim.version) for version in versions):

@@ -1,7 +1,7 @@
 """`port_listening`: a socket waits on the port, by ss(8)."""
 
-from activities.verification.check import Answer, Check, Finding, Probe, fails, holds
-from domain.recipe.assertions import PortListening
+from activities.verification.check import Answer, Check, Finding, Probe, fails, holds, unknown
+from domain.recipe.claims import PortListening
 
 _LOCAL = 3  # State, Recv-Q, Send-Q, then the local address
 _ANY_V4, _ANY_V6 = "0.0.0.0", "::"  # noqa: S104 - compared with, not bound to
@@ -14,6 +14,7 @@ def check(claim: PortListening, suite: str) -> Check:
     return Check(
         suite=suite,
         description=f"port {claim.port}/{claim.protocol} listens",
+        opposite=f"nothing listens on {where}",
         type="port_listening",
         expected=f"listening on {where}",
         probe=Probe(argv=("ss", "-H", "-l", "-n", kind, "sport", "=", f":{claim.port}")),
@@ -25,7 +26,7 @@ def check(claim: PortListening, suite: str) -> Check:
 
 def _judge(claim: PortListening, answer: Answer) -> Finding:
     if answer.status != 0:
-        return fails(answer.words)
+        return unknown(answer.words)
     found = [_address(fields[_LOCAL]) for line in answer.lines if len(fields := line.split()) > _LOCAL]
     if not found:
         return fails("nothing listens")

@@ -1,8 +1,8 @@
 """`service_enabled`: systemd starts the unit at boot."""
 
 from activities.verification.assertions.units import Unit, show
-from activities.verification.check import Answer, Check, Finding, fails, holds
-from domain.recipe.assertions import ServiceClaim
+from activities.verification.check import Answer, Check, Finding, fails, holds, unknown
+from domain.recipe.claims import ServiceClaim
 
 
 def check(claim: ServiceClaim, suite: str) -> Check:
@@ -10,6 +10,7 @@ def check(claim: ServiceClaim, suite: str) -> Check:
     return Check(
         suite=suite,
         description=f"service {claim.service} is enabled",
+        opposite=f"service {claim.service} is not enabled",
         type="service_enabled",
         expected="enabled",
         probe=show(claim.service),
@@ -20,4 +21,6 @@ def check(claim: ServiceClaim, suite: str) -> Check:
 
 def _judge(answer: Answer) -> Finding:
     unit = Unit(answer)
+    if not unit.known:
+        return unknown(answer.words)
     return holds(unit.file_state) if unit.enabled else fails(unit.file_state)

@@ -1,8 +1,8 @@
 """`service_running`: systemd calls the unit active."""
 
 from activities.verification.assertions.units import Unit, show
-from activities.verification.check import Answer, Check, Finding, fails, holds
-from domain.recipe.assertions import ServiceClaim
+from activities.verification.check import Answer, Check, Finding, fails, holds, unknown
+from domain.recipe.claims import ServiceClaim
 
 
 def check(claim: ServiceClaim, suite: str) -> Check:
@@ -10,6 +10,7 @@ def check(claim: ServiceClaim, suite: str) -> Check:
     return Check(
         suite=suite,
         description=f"service {claim.service} runs",
+        opposite=f"service {claim.service} does not run",
         type="service_running",
         expected="active",
         probe=show(claim.service),
@@ -21,4 +22,6 @@ def check(claim: ServiceClaim, suite: str) -> Check:
 
 def _judge(answer: Answer) -> Finding:
     unit = Unit(answer)
+    if not unit.known:
+        return unknown(answer.words)
     return holds(unit.state) if unit.active else fails(unit.state)

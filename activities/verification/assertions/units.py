@@ -20,6 +20,11 @@ class Unit:
         self._facts = dict(line.split("=", 1) for line in answer.lines if "=" in line)
 
     @property
+    def known(self) -> bool:
+        """Whether systemd said anything about it, if only that it has no such unit."""
+        return bool(self._facts)
+
+    @property
     def exists(self) -> bool:
         """Whether systemd has loaded it."""
         return self._facts.get("LoadState") == "loaded"

@@ -11,6 +11,8 @@ my $payload = $method =~ /^(?:POST|PUT)$/ ? "Content-Length: 0\r\n" : '';
 
 sub fail { my ($why) = @_; $why =~ s/\s+/ /g; print "error $why\n"; exit 1 }
 
+sub cannot { my ($why) = @_; print "error $why\n"; exit 3 }
+
 sub take {
     my ($from) = @_;
     my $all = '';
@@ -25,7 +27,7 @@ sub over_tls {
     my @head = $method eq 'HEAD' ? ('--head') : ('--request', $method);
     push @head, '--data', '' if $payload;
     open(my $curl, '-|', 'curl', '--insecure', '--silent', '--show-error', '--include', '--http1.1',
-        '--noproxy', '*', '--max-time', $seconds, @head, '--', $url) or fail("curl: $!");
+        '--noproxy', '*', '--max-time', $seconds, @head, '--', $url) or cannot("curl: $!");
     my $all = take($curl);
     close $curl;
     fail('curl ended with status ' . ($? >> 8)) if $all eq '';

@@ -1,7 +1,9 @@
 """`boot`: the system came up, whole and quiet."""
 
+from activities.verification.assertions import no_failed_units
 from activities.verification.check import Answer, Check, Finding, Probe, fails, holds
 from activities.verification.programs import probe_of
+from domain.recipe.claims import NoFailedUnits
 from domain.recipe.schema import Recipe
 
 _SUITE = "boot"
@@ -14,9 +16,9 @@ _PANIC = "Kernel panic|kernel BUG at|BUG: (unable to handle|kernel NULL)|general
 _OOPS = 'dmesg | grep -E -m 5 "$1"'
 
 
-def started(recipe: Recipe) -> Check:
+def started(recipe: Recipe | None) -> Check:
     """The check that waits for the start to be over; it comes before all others."""
-    limit = _START_SECONDS_WITH_SCRIPTS if recipe.startupScripts else _START_SECONDS
+    limit = _START_SECONDS_WITH_SCRIPTS if recipe is not None and recipe.startupScripts else _START_SECONDS
     return Check(
         suite=_SUITE,
         description="the system reaches multi-user",
@@ -42,14 +44,7 @@ def checks() -> tuple[Check, ...]:
             probe=Probe(argv=("sh", "-c", _KERNEL), shown=_KERNEL),
             judge=lambda answer: Finding(passed=answer.status == 0, found=answer.words),
         ),
-        Check(
-            suite=_SUITE,
-            description="no unit has failed",
-            type="boot.no_failed_units",
-            expected="none",
-            probe=probe_of("failed_units.sh", limit=60, shown="systemctl --failed; journalctl -b -u <unit>"),
-            judge=_judge_failed_units,
-        ),
+        no_failed_units.check(NoFailedUnits(), _SUITE, kind="boot.no_failed_units"),
         Check(
             suite=_SUITE,
             description="the kernel did not panic or oops",
@@ -68,15 +63,6 @@ def _judge_started(answer: Answer) -> Finding:
         return holds(f"{state}, multi-user.target active")
     waiting = f", still waiting for: {'; '.join(' '.join(job.split()) for job in jobs[:5])}" if jobs else ""
     return fails(f"{state}, multi-user.target {target or 'unknown'}{waiting}")
-
-
-def _judge_failed_units(answer: Answer) -> Finding:
-    if answer.status != 0:
-        return fails(answer.words)
-    units = [line for line in answer.lines if not line.startswith(" ")]
-    if not units:
-        return holds("none")
-    return fails(f"{', '.join(units)}\n{answer.out.rstrip()[:1500]}")
 
 
 def _judge_panic(answer: Answer) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from activities.verification.assertions import user_exists
 from activities.verification.check import Answer, Check, Finding, Probe, fails, holds
 from activities.verification.programs import probe_of
-from domain.recipe.assertions import UserExists
+from domain.recipe.claims import UserExists
 from domain.recipe.schema import Recipe, SshService, User
 
 _SUITE = "login"

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from activities.job import Job
 from activities.verification.check import Probe
 from activities.verification.driver import ask
 from activities.verification.models import VerifyInput
+from activities.verification.runner import CheckRunner
 from activities.verification.verifier import GuestVerifier
 from domain.recipe.parse import parse_recipe
 from domain.verification import AssertionResult, BootReport
@@ -22,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a system in namespaces"),
     pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed"),
 ]
+PARAMETER = next(word.partition("=")[0] for word in Path("/proc/cmdline").read_text().split() if word[0].isalpha())
 CERTIFICATE = """
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 1 -keyout /etc/nginx/k.pem -out /etc/nginx/c.pem
 printf 'server { listen 8443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem;
@@ -40,6 +43,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Generator[DebianSystem]:
         started.shell("install -d -m 0700 -o bob -g bob ~bob/.ssh; echo '# mine' > ~bob/.ssh/authorized_keys")
         started.shell("chown bob:bob ~bob/.ssh/authorized_keys; rm -r ~eve")
         started.shell(CERTIFICATE)
+        started.shell("printf 'hallo\\ngr\\303\\274\\303\\237\\n' > /etc/greeting; mkdir '/run/a b'")
+        started.shell("mount -t tmpfs -o size=64k none '/run/a b'")
         yield started
 
 
@@ -49,7 +54,7 @@ async def verified(system: DebianSystem, **recipe: object) -> dict[tuple[str, st
     up = BootReport(artifact="qcow2", firmware="uefi", accelerator="kvm", booted=True, seconds=1.0)
     request = VerifyInput(job=Job(job_id="j1", org_id="o1"), recipe=document, boots=(up,))
     clock = iter(range(0, 10_000, 20))  # every look at the clock is 20 s later: one second try, no more
-    result = await GuestVerifier(system, clock=lambda: float(next(clock))).verify(request, Lines())
+    result = await GuestVerifier(system, CheckRunner(lambda: float(next(clock)))).verify(request, Lines())
     return {(r.suite, r.type): r for r in result.reports[0].results}
 
 
@@ -119,6 +124,27 @@ async def test_a_user_who_lost_its_home_cannot_log_in(system: DebianSystem) -> N
         ("http_responds", {"url": "http://127.0.0.1:8080/moved", "status": 301}),
         ("http_responds", {"url": "http://127.0.0.1:8080/none", "status": 404, "method": "HEAD"}),
         ("http_responds", {"url": "https://127.0.0.1:8443/", "contains": "over tls"}),
+        ("group_exists", {"name": "www-data", "gid": 33}),
+        ("process_running", {"name": "nginx", "user": "root", "count": 1}),
+        ("process_running", {"name": "systemd-resolved"}),  # its comm is cut after 15 characters
+        ("package_not_installed", {"package": "apache2"}),
+        ("file_contains", {"path": "/etc/passwd", "contains": "root:x:0:0:", "matches": "^ann:.*bash$"}),
+        ("file_contains", {"path": "/etc/greeting", "contains": "grüß", "matches": "^gr..$"}),
+        ("command_succeeds", {"command": "test -d /etc && [ $(id -u) = 0 ]"}),
+        ("command_succeeds", {"command": '[ "$(id -un)" = ann ]', "user": "ann"}),
+        ("command_output", {"command": "echo one; echo two >&2", "contains": "two", "matches": "^one$"}),
+        ("command_output", {"command": "echo ' a '; exit 3", "equals": "a", "status": 3}),
+        ("command_output", {"command": "(sleep 100 &) ; echo started", "equals": "started", "timeout": 5}),
+        ("kernel_parameter", {"name": PARAMETER}),
+        ("mount_present", {"path": "/proc", "fstype": "proc", "source": "proc", "options": ["rw"]}),
+        ("mount_present", {"path": "/run/a b", "fstype": "tmpfs", "options": ["size=64k"]}),
+        ("sysctl_value", {"name": "net.ipv4.conf.lo.forwarding", "value": "0"}),
+        ("sysctl_value", {"name": "net/ipv4/ip_local_port_range", "value": "32768 60999"}),
+        ("dns_resolves", {"name": "localhost", "address": "127.0.0.1"}),
+        ("ping_reaches", {"host": "127.0.0.1"}),
+        ("ping_reaches", {"host": "::1"}),
+        ("ping_reaches", {"host": "10.0.2.2"}),
+        ("no_failed_units", {}),
     ],
 )
 async def test_a_true_claim_holds(system: DebianSystem, kind: str, params: dict[str, object]) -> None:
@@ -143,6 +169,30 @@ async def test_a_true_claim_holds(system: DebianSystem, kind: str, params: dict[
         ("http_responds", {"url": "http://127.0.0.1/", "contains": "no such text"}, "without the text"),
         ("http_responds", {"url": "https://127.0.0.1:80/"}, "curl ended"),
         ("http_responds", {"url": "http://127.0.0.1:22/"}, "the answer is not HTTP"),
+        ("group_exists", {"name": "nogroup2"}, "no such group"),
+        ("group_exists", {"name": "www-data", "gid": 34}, "gid 33"),
+        ("process_running", {"name": "no-such"}, "none"),
+        ("process_running", {"name": "nginx", "user": "ann"}, "none"),
+        ("process_running", {"name": "nginx", "user": "root", "count": 7}, "1: "),
+        ("package_not_installed", {"package": "nginx"}, "version 1.22"),
+        ("file_contains", {"path": "/etc/passwd", "contains": "no such text"}, "without the text"),
+        ("file_contains", {"path": "/etc/passwd", "matches": "^ann$"}, "no match"),
+        ("file_contains", {"path": "/no/such", "contains": "x"}, "no such file"),
+        ("file_contains", {"path": "/etc", "contains": "x"}, "is a folder"),
+        ("command_succeeds", {"command": "echo the disk is on fire >&2; exit 3"}, "exit status 3: the disk is on fire"),
+        ("command_succeeds", {"command": "sleep 60", "timeout": 1}, "did not end in time"),
+        ("command_succeeds", {"command": "true", "user": "nobody2"}, "there is no user nobody2"),
+        ("command_output", {"command": "echo a", "equals": "b"}, "another text: a"),
+        ("command_output", {"command": "no-such-program", "contains": "x"}, "exit status 127"),
+        ("kernel_parameter", {"name": "no.such"}, "it is not there"),
+        ("mount_present", {"path": "/etc"}, "nothing is mounted there"),
+        ("mount_present", {"path": "/proc", "fstype": "tmpfs"}, "as proc"),
+        ("sysctl_value", {"name": "net.ipv4.conf.lo.forwarding", "value": "1"}, "0"),
+        ("sysctl_value", {"name": "no.such.thing", "value": "1"}, "no such setting"),
+        ("dns_resolves", {"name": "no-such-host.invalid"}, "no address"),
+        ("dns_resolves", {"name": "localhost", "address": "10.1.1.1"}, "127.0.0.1"),
+        ("ping_reaches", {"host": "10.0.2.99", "timeout": 1}, "does not answer"),
+        ("ping_reaches", {"host": "no-such-host.invalid"}, "does not resolve"),
     ],
 )
 async def test_a_false_claim_does_not_hold_and_says_why(

@@ -7,24 +7,14 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from cli.main import build_app
-from domain.recipe import assertions
 from domain.recipe.checks import check_recipe
-from domain.recipe.keys import ASSERTION_TYPES
+from domain.recipe.keys import ASSERTION_TYPES, params_of
 from domain.recipe.parse import parse_recipe
 from domain.recipe.schema import Recipe, RecipeTest, SshConfig, StartupScript, UnitService, User
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "guides" / "recipes.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-PARAMS = {
-    "user_exists": assertions.UserExists,
-    "package_installed": assertions.PackageInstalled,
-    "service_running": assertions.ServiceClaim,
-    "service_enabled": assertions.ServiceClaim,
-    "port_listening": assertions.PortListening,
-    "file_exists": assertions.FileExists,
-    "http_responds": assertions.HttpResponds,
-}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -53,7 +43,7 @@ def test_the_fields_of_a_test_are_named() -> None:
 @pytest.mark.parametrize("kind", ASSERTION_TYPES)
 def test_every_assertion_has_its_row_with_all_params(kind: str) -> None:
     row = next(line for line in GUIDE.splitlines() if line.startswith(f"| `{kind}` |"))
-    params = PARAMS[kind].model_fields
+    params = params_of(kind).model_fields
     required = {name for name, field in params.items() if field.is_required()}
     written = re.findall(r"`(\w+)`(\*?)", row.split("|")[2])
     assert {name for name, star in written if star} == required

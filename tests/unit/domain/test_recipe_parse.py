@@ -7,7 +7,7 @@ import pytest
 from domain.canonical import canonical_json, digest
 from domain.errors import Problem, Verdict
 from domain.recipe.keys import MAX_PROBLEMS
-from domain.recipe.later import LATER_ASSERTIONS, LATER_FIELDS
+from domain.recipe.later import LATER_FIELDS
 from domain.recipe.parse import parse_recipe
 from domain.recipe.schema import Recipe
 
@@ -110,12 +110,6 @@ def test_a_code_name_alone_suggests_its_base() -> None:
 def test_a_field_of_the_published_format_that_is_not_built_yet_is_named_as_such(field: str) -> None:
     found = the_problem(minimal(**{field: NONE}))
     assert (found.code, found.path) == ("recipe.not_supported_yet", field)
-
-
-@pytest.mark.parametrize("kind", sorted(LATER_ASSERTIONS))
-def test_an_assertion_that_cannot_be_checked_yet_is_named_as_such(kind: str) -> None:
-    tests = [{"description": "d", "assertions": [{"type": kind, "params": EMPTY}]}]
-    assert the_problem(minimal(tests=tests)).code == "recipe.not_supported_yet"
 
 
 def test_config_is_for_ssh_only() -> None:
