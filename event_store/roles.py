@@ -3,7 +3,7 @@
 The front owns nothing, so row-level security binds it, and it has no right on the log's schema.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -27,16 +27,23 @@ def ensure_roles(connection: Connection[Any], passwords: Mapping[str, str]) -> N
         Verdict: `database.roles_missing`, with the SQL to run.
 
     """
-    missing = [role for role in passwords if not _exists(connection, role)]
-    if _may_make_roles(connection):
-        for role, password in passwords.items():
-            verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
-            made = SQL("ALTER ROLE {}" if role not in missing else f"CREATE ROLE {{}} {_ATTRIBUTES}")
-            statement = SQL("{} PASSWORD {}").format(made.format(Identifier(role)), Literal(verifier.decode()))
-            connection.execute(statement)
-    elif missing:
-        raise _roles_missing(connection, missing)
+    missing = put_roles(connection, passwords)
+    if missing:
+        raise roles_missing(connection, missing, _schema_statements(connection.info.dbname))
     _check_front(connection)
+
+
+def put_roles(connection: Connection[Any], passwords: Mapping[str, str]) -> list[str]:
+    """Make the roles or bring them up to date, as above; returns those that are missing and may not be made."""
+    missing = [role for role in passwords if not _exists(connection, role)]
+    if not _may_make_roles(connection):
+        return missing
+    for role, password in passwords.items():
+        verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+        made = SQL("ALTER ROLE {}" if role not in missing else f"CREATE ROLE {{}} {_ATTRIBUTES}")
+        statement = SQL("{} PASSWORD {}").format(made.format(Identifier(role)), Literal(verifier.decode()))
+        connection.execute(statement)
+    return []
 
 
 def ensure_schemas(connection: Connection[Any]) -> None:
@@ -50,7 +57,7 @@ def ensure_schemas(connection: Connection[Any]) -> None:
         for statement in _schema_statements(connection.info.dbname):
             connection.execute(statement)
     except InsufficientPrivilege as error:
-        raise _roles_missing(connection, []) from error
+        raise roles_missing(connection, [], _schema_statements(connection.info.dbname)) from error
 
 
 def url_of(admin_url: str, role: str, password: str) -> str:
@@ -92,9 +99,10 @@ def _check_front(connection: Connection[Any]) -> None:
         )
 
 
-def _roles_missing(connection: Connection[Any], missing: list[str]) -> Verdict:
+def roles_missing(connection: Connection[Any], missing: Sequence[str], statements: Sequence[Composed]) -> Verdict:
+    """Say what an administrator has to run, with the statements that come behind the roles."""
     made = [f"CREATE ROLE {role} {_ATTRIBUTES} PASSWORD '…';" for role in missing]
-    schemas = [f"{statement.as_string(connection)};" for statement in _schema_statements(connection.info.dbname)]
+    schemas = [f"{statement.as_string(connection)};" for statement in statements]
     sql = "\n".join([*made, *schemas])
     lacking = f"has no role {' and no role '.join(missing)}" if missing else "is not prepared"
     return Verdict.because(

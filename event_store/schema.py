@@ -42,14 +42,26 @@ def migrate(admin_url: str, owner_password: str, front_password: str) -> Migrate
     """
     owner_url = url_of(admin_url, OWNER_ROLE, owner_password)
     front_url = url_of(admin_url, FRONT_ROLE, front_password)
-    with _typed_errors(), psycopg.connect(admin_url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as admin:
-        admin.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+    with administration(admin_url) as admin:
         as_owner = admin.info.user == OWNER_ROLE
         ensure_roles(admin, {OWNER_ROLE: owner_password, FRONT_ROLE: front_password})
         if not as_owner or not _schemas_are_there(admin):
             ensure_schemas(admin)
         rebuilt = _migrate_as_owner(admin_url if as_owner else owner_url)
     return Migrated(owner_url=admin_url if as_owner else owner_url, front_url=front_url, rebuilt=rebuilt)
+
+
+@contextmanager
+def administration(admin_url: str) -> Generator[Connection[Any]]:
+    """Connect for a migration; whoever else migrates this database waits.
+
+    Raises:
+        Fault: `database.unavailable`.
+
+    """
+    with _typed_errors(), psycopg.connect(admin_url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as admin:
+        admin.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        yield admin
 
 
 def _migrate_as_owner(owner_url: str) -> tuple[str, ...]:

@@ -3,14 +3,19 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
+from domain.image.inputs import ImageRequest
+from domain.image.state import ImageState, ImageStatus
+from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
 from event_store.models.builds import BuildStatePage, StepDuration
+from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.ports import LogPage, LogRecord, ObjectInfo
+from infra.uploads import UploadGrant
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 
@@ -32,12 +37,31 @@ class BuildReads(Protocol):
         ...
 
 
+class ImageReads(Protocol):
+    """The uploaded images of one organization."""
+
+    async def get(self, image_id: str) -> ImageState | None:
+        """Return an image, or nothing if it is absent or another organization's."""
+        ...
+
+    async def page(
+        self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None
+    ) -> ImageStatePage:
+        """List images, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
+        ...
+
+
 class OrgReads(Protocol):
     """The read models as one organization sees them; other organizations' rows do not exist here."""
 
     @property
     def builds(self) -> BuildReads:
         """The builds."""
+        ...
+
+    @property
+    def images(self) -> ImageReads:
+        """The uploaded images."""
         ...
 
 
@@ -124,6 +148,14 @@ class Objects(Protocol):
         """Tell an object's size, or nothing if there is none."""
         ...
 
+    async def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write a small object; writing the same again is harmless."""
+        ...
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
+        """List objects in key order, beginning behind the key `after`."""
+        ...
+
 
 class Links(Protocol):
     """Signs download links and tells which object one is for."""
@@ -137,9 +169,87 @@ class Links(Protocol):
         ...
 
 
+class Uploads(Protocol):
+    """Signs upload links and tells what one allows."""
+
+    def sign(self, grant: UploadGrant, *, expires_at: datetime) -> str:
+        """Return a URL-safe token for the bytes of one image."""
+        ...
+
+    def verify(self, token: str, *, now: datetime) -> UploadGrant:
+        """Return what it allows. Raises `Verdict`: `link.expired`, or `link.invalid` for any other token."""
+        ...
+
+
+class Images(Protocol):
+    """The workflows of uploaded images. Every method raises `Fault` when the workflow engine does not answer."""
+
+    async def start_image(self, request: ImageRequest) -> None:
+        """Announce an upload; announcing the same id again is harmless."""
+        ...
+
+    async def image_known(self, image_id: str, org_id: str) -> str | None:
+        """Return the input digest of the organization's upload of this id, or nothing."""
+        ...
+
+    async def image_received(self, image_id: str) -> None:
+        """Say that all bytes are there; harmless to repeat."""
+        ...
+
+    async def delete_image(self, image_id: str, requested_by: str) -> None:
+        """Forget an image; harmless to repeat."""
+        ...
+
+
 class CredentialVerifier(Protocol):
     """Turns what a caller presents into a caller. Accounts, guests and sessions plug in here."""
 
     async def verify(self, credential: str) -> Caller | None:
         """Return the caller, or nothing if the credential is not valid. Takes the same time either way."""
+        ...
+
+
+class MintedLink(NamedTuple):
+    """A link's token, which exists nowhere else."""
+
+    token: str
+    expires_at: datetime
+
+
+class OpenedConsole(NamedTuple):
+    """What a link opened, and the secret by which its page is known from now on."""
+
+    session: ConsoleSession
+    secret: str
+
+
+class ConsoleAdmission(Protocol):
+    """Links to consoles and the sessions that they open. Every method raises `Fault` when it cannot know."""
+
+    async def mint(self, grant: ConsoleGrant) -> MintedLink:
+        """Make a link that works once, for 60 seconds."""
+        ...
+
+    async def open(self, token: str) -> OpenedConsole | None:
+        """Use a link up and begin its session; nothing if it was used, has expired or never was."""
+        ...
+
+    async def find(self, token: str, secret: str) -> ConsoleSession | None:
+        """Return the session of a link that was opened, for whoever holds its secret."""
+        ...
+
+    async def living(self, session_ids: Collection[str]) -> frozenset[str]:
+        """Tell which of the sessions have not been ended."""
+        ...
+
+    async def revoke(self, org_id: str, *, vm_id: str | None = None, subject: str | None = None) -> int:
+        """End an organization's links and sessions: all, or those of a machine or of somebody; counts them."""
+        ...
+
+
+class ConsoleTickets(Protocol):
+    """Signs what a host's console relay wants to see."""
+
+    def sign(self, ticket: ConsoleTicket) -> str:
+        """Return a token that fits into a header."""
         ...

@@ -1,1 +1,1 @@
-"""Who is let in. What is kept here is not domain state: credentials, later sessions and grants."""
+"""Who is let in. What is kept here is not domain state: credentials, grants of consoles, later sessions."""

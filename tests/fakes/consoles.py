@@ -2,8 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from domain.console import ConsoleGrant, ConsoleSession
+from domain.errors import Fault
+from service.admission.grants import LINK_LIFETIME, SESSION_LENGTH
+from service.ports import MintedLink, OpenedConsole
 
 Listener = Callable[[bytes], None]
 
@@ -69,3 +76,66 @@ class FakePorts:
         tap = FakeTap(port, listener)
         port.taps.add(tap)
         return tap
+
+
+class FakeGrants:
+    """Links and sessions in dictionaries, by a clock that a test may set."""
+
+    def __init__(
+        self,
+        *,
+        lifetime: timedelta = LINK_LIFETIME,
+        length: timedelta = SESSION_LENGTH,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._lifetime = lifetime
+        self._length = length
+        self._now = now
+        self._numbers = itertools.count(1)
+        self.links: dict[str, tuple[ConsoleGrant, datetime]] = {}
+        self.sessions: dict[tuple[str, str], ConsoleSession] = {}
+        self.away = False
+
+    async def mint(self, grant: ConsoleGrant) -> MintedLink:
+        self._answer()
+        token = f"token-{next(self._numbers)}"
+        self.links[token] = (grant, self._now() + self._lifetime)
+        return MintedLink(token, self.links[token][1])
+
+    async def open(self, token: str) -> OpenedConsole | None:
+        self._answer()
+        grant, expires_at = self.links.pop(token, (None, self._now()))
+        if grant is None or expires_at <= self._now():
+            return None
+        number = next(self._numbers)
+        session = ConsoleSession(
+            id=f"00000000-0000-4000-8000-{number:012d}", grant=grant, ends_at=self._now() + self._length
+        )
+        self.sessions[token, f"secret-{number}"] = session
+        return OpenedConsole(session, f"secret-{number}")
+
+    async def find(self, token: str, secret: str) -> ConsoleSession | None:
+        self._answer()
+        session = self.sessions.get((token, secret))
+        return session if session is not None and session.ends_at > self._now() else None
+
+    async def living(self, session_ids: Collection[str]) -> frozenset[str]:
+        self._answer()
+        living = {session.id for session in self.sessions.values() if session.ends_at > self._now()}
+        return frozenset(living & set(session_ids))
+
+    async def revoke(self, org_id: str, *, vm_id: str | None = None, subject: str | None = None) -> int:
+        self._answer()
+
+        def meant(grant: ConsoleGrant) -> bool:
+            return grant.org_id == org_id and vm_id in {None, grant.vm_id} and subject in {None, grant.subject}
+
+        links = {token: link for token, link in self.links.items() if not meant(link[0])}
+        sessions = {key: session for key, session in self.sessions.items() if not meant(session.grant)}
+        ended = len(self.links) + len(self.sessions) - len(links) - len(sessions)
+        self.links, self.sessions = links, sessions
+        return ended
+
+    def _answer(self) -> None:
+        if self.away:
+            raise Fault.because("database.unavailable", "the database at 10.9.8.7 does not answer")
