@@ -57,6 +57,18 @@ UPLOAD_WINDOW = timedelta(days=1)
 """How long the bytes of an announced upload are awaited."""
 IMPORT_LIMIT = timedelta(hours=2)
 
+RUN_LIMIT = timedelta(hours=4)
+"""How long a test run may take; its machines live no longer, whatever becomes of its workflow."""
+MACHINES_LIMIT = timedelta(hours=1)
+"""How long the machines of a test run may take until all guests answer, waiting for room included."""
+CHECK_LIMIT = timedelta(minutes=20)
+"""How long checks may take beyond the time that they themselves ask for."""
+CHECK_PICKUP = timedelta(minutes=2)
+"""How long a check may wait for the host of its machine before that host counts as lost."""
+REPORT_LIMIT = timedelta(minutes=5)
+ONCE = RetryPolicy(maximum_attempts=1)
+"""For what is nice to have."""
+
 QUESTION_LIMIT = timedelta(minutes=3)
 """For questions that a caller waits for."""
 
