@@ -36,22 +36,36 @@ class StepSessions:
         behind the first. Cancellation reaches an activity through its heartbeat, as
         `asyncio.CancelledError`.
         """
-        attempt = activity.info().attempt
         label = job.log_label(step) + (f"~{part}" if part else "")
-        async with self._open_log(job.job_id, label, attempt) as log:
+        async with self.labelled(job.job_id, label) as log:
+            yield log
+
+    @asynccontextmanager
+    async def labelled(self, job_id: str, label: str) -> AsyncGenerator[StepLog]:
+        """Do the same for the log `logs/<job_id>/<label>`."""
+        attempt = activity.info().attempt
+        async with self._open_log(job_id, label, attempt) as log:
             if attempt > 1:
                 log.line(f"Attempt {attempt} of this step.")
-            beat = asyncio.create_task(_beat())
             try:
-                yield log
+                async with heartbeats():
+                    yield log
             except Exception as error:
                 log.line(f"Failed: {error}")
                 raise
             except asyncio.CancelledError:
                 log.line("Cancelled.")
                 raise
-            finally:
-                beat.cancel()
+
+
+@asynccontextmanager
+async def heartbeats() -> AsyncGenerator[None]:
+    """Tell Temporal that the activity lives, for as long as it is in here."""
+    beat = asyncio.create_task(_beat())
+    try:
+        yield
+    finally:
+        beat.cancel()
 
 
 async def _beat() -> None:

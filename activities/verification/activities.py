@@ -1,4 +1,4 @@
-"""The verification activity: thin, one effect inside a step's frame."""
+"""The verification activities: thin, each one effect inside a step's frame."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ from temporalio import activity
 
 from activities.session import StepSessions
 from activities.verification.models import VerifyInput, VerifyResult
-from activities.verification.ports import Verifier
+from activities.verification.ports import Verifier, VmTester
+from activities.verification.vm_models import CheckVm, RunStep, StepDone, VmChecked
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,23 @@ class VerificationActivities:
         """Check the job's machines."""
         async with self.sessions.open(request.job, "verify") as log:
             return await self.checker.verify(request, log)
+
+
+@dataclass(frozen=True)
+class VmTestActivities:
+    """Tests of the VMs of one host."""
+
+    sessions: StepSessions
+    tester: VmTester
+
+    @activity.defn
+    async def check_vm(self, request: CheckVm) -> VmChecked:
+        """Check a VM. Nothing in it is changed for good, so it can be repeated."""
+        async with self.sessions.labelled(request.run_id, request.label) as log:
+            return await self.tester.check(request, log)
+
+    @activity.defn
+    async def run_step(self, request: RunStep) -> StepDone:
+        """Do one step of a case. All but a command can be repeated; a command may not like to run twice."""
+        async with self.sessions.labelled(request.run_id, request.label) as log:
+            return await self.tester.step(request, log)

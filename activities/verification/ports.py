@@ -4,6 +4,8 @@ from typing import Protocol
 
 from activities.step_log import StepLog
 from activities.verification.models import VerifyInput, VerifyResult
+from activities.verification.vm_models import CheckVm, RunStep, StepDone, VmChecked
+from activities.vm_ref import VmRef
 
 
 class GuestExec(Protocol):
@@ -42,6 +44,29 @@ class Guests(Protocol):
 
     def guest(self, job_id: str, artifact: str) -> Guest:
         """Reach the guest of one machine of a job."""
+        ...
+
+
+class VmGuests(Protocol):
+    """Reaches the guests of VMs on this host."""
+
+    async def vm_guest(self, vm: VmRef) -> Guest:
+        """Reach a running VM's guest, by its agent or by SSH.
+
+        Raises `Verdict` (`vm.not_found`, `vm.wrong_state`, `lease.superseded`).
+        """
+        ...
+
+
+class VmTester(Protocol):
+    """Tests running VMs."""
+
+    async def check(self, request: CheckVm, log: StepLog) -> VmChecked:
+        """Check the VM; answers what was found, right or wrong."""
+        ...
+
+    async def step(self, request: RunStep, log: StepLog) -> StepDone:
+        """Do one step of a case; answers how it went, right or wrong."""
         ...
 
 

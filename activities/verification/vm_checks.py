@@ -1,0 +1,137 @@
+"""Checks running VMs: default suites, and the assertions and steps of a suite's cases (`ports.VmTester`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from activities.step_log import StepLog
+from activities.verification.assertions import check_of
+from activities.verification.assertions.commands import Run
+from activities.verification.check import Check
+from activities.verification.files import fetch, put
+from activities.verification.ports import Guest, VmGuests
+from activities.verification.runner import SETTLE_SECONDS, CheckRunner, Progress
+from activities.verification.suites import boot, login, network, packages, services
+from activities.verification.vm_models import CheckVm, DefaultSuite, RunStep, StepDone, VmChecked
+from domain.recipe.schema import Recipe
+from domain.suite.schema import AssertStep, CommandStep, GetFileStep, PutFileStep, WaitStep
+from domain.verification import AssertionResult
+from infra.ports import ObjectStore
+
+# All results of one call have to fit into one payload of 2 MB.
+_TEXT_OF_ALL = 800_000
+_LEAST_TEXT = 200
+
+_OF_RECIPE: dict[DefaultSuite, Callable[[Recipe], tuple[Check, ...]]] = {
+    "login": login.checks,
+    "packages": packages.checks,
+    "services": services.checks,
+}
+_OF_ANY: dict[DefaultSuite, Callable[[], tuple[Check, ...]]] = {"boot": boot.checks, "network": network.checks}
+
+
+@dataclass(frozen=True)
+class VmChecker:
+    """Tests VMs through their guest agents or SSH; files that are fetched go to `objects`."""
+
+    guests: VmGuests
+    objects: ObjectStore
+    runner: CheckRunner = field(default_factory=CheckRunner)
+
+    async def check(self, request: CheckVm, log: StepLog) -> VmChecked:
+        """Check the VM.
+
+        Raises:
+            Verdict: `guest.unusable`, `guest.agent_silent`, `guest.timeout`, or what `VmGuests.vm_guest` raises.
+            Fault: the hypervisor does not answer.
+
+        """
+        guest = await self.guests.vm_guest(request.vm)
+        recipe = None if request.recipe is None else Recipe.model_validate(request.recipe)
+        progress = Progress(log, request.label)
+        first = (boot.started(recipe),) if "boot" in request.defaults else ()
+        rest = (*_defaults(request, recipe), *(check_of(c.assertion, c.suite) for c in request.checks))
+        progress.expect(len(first) + len(rest))
+        # The rest comes after the first one: that waits until the start is over.
+        results = await self.runner.run(guest, first, progress, settle=0.0)
+        settle = SETTLE_SECONDS[request.accelerator] if request.settle is None else request.settle
+        results += await self.runner.run(guest, rest, progress, settle=settle)
+        log.line(f"{request.label}: {sum(r.passed for r in results)} of {len(results)} assertions hold")
+        return VmChecked(results=_fitting(results))
+
+    async def step(self, request: RunStep, log: StepLog) -> StepDone:
+        """Do one step.
+
+        Raises:
+            Verdict: as `check`.
+            Fault: the hypervisor or the object store does not answer.
+
+        """
+        guest = await self.guests.vm_guest(request.vm)
+        match request.step:
+            case PutFileStep():
+                done = StepDone(result=await put(guest, request.step, request.suite))
+            case GetFileStep():
+                prefix = f"artifacts/{request.run_id}/{request.label}"
+                done = await fetch(guest, request.step, request.suite, self.objects, prefix)
+            case AssertStep() | WaitStep() | CommandStep():
+                return StepDone(result=await self._asked(guest, request, log))
+        Progress(log, request.label).done(done.result)
+        return done
+
+    async def _asked(self, guest: Guest, request: RunStep, log: StepLog) -> AssertionResult:
+        check = _check_of(request)
+        settle = SETTLE_SECONDS[request.accelerator]
+        progress = Progress(log, request.label)
+        (result,) = await self.runner.run(guest, (check,), progress, settle=settle)
+        return result
+
+
+def _defaults(request: CheckVm, recipe: Recipe | None) -> tuple[Check, ...]:
+    checks: list[Check] = []
+    for suite in request.defaults:
+        if suite in _OF_ANY:
+            checks += _OF_ANY[suite]()
+        elif recipe is not None:
+            checks += _OF_RECIPE[suite](recipe)
+    return tuple(checks)
+
+
+def _check_of(request: RunStep) -> Check:
+    step = request.step
+    match step:
+        case AssertStep():
+            check = check_of(step.assertion, request.suite)
+        case WaitStep():
+            check = replace(check_of(step.until, request.suite), within=step.within)
+        case CommandStep():
+            check = _command(step, request.suite)
+        case PutFileStep() | GetFileStep():
+            raise TypeError("a file is no question")
+    return replace(check, description=step.description or check.description)
+
+
+def _command(step: CommandStep, suite: str) -> Check:
+    run = Run(
+        argv=step.argv or ("sh", "-c", step.command or ""),
+        user=step.user,
+        status=step.status,
+        contains=step.contains,
+        matches=step.matches,
+        timeout=step.timeout,
+    )
+    return Check(
+        suite=suite,
+        description=f"`{run.short}` runs",
+        type="command",
+        expected=run.expected,
+        probe=run.probe,
+        judge=run.judge,
+        params=step.model_dump(mode="json", exclude_defaults=True, exclude={"action", "slot", "description"}),
+    )
+
+
+def _fitting(results: list[AssertionResult]) -> tuple[AssertionResult, ...]:
+    most = max(_LEAST_TEXT, _TEXT_OF_ALL // max(1, len(results)))
+    return tuple(
+        r if len(r.found) <= most else r.model_copy(update={"found": r.found[: most - 1] + "…"}) for r in results
+    )
