@@ -1,12 +1,14 @@
 """A libvirtd of our own for one home, in namespaces of its own.
 
-`command(home)` is what a supervisor runs. The process it gets is a keeper: it makes the mounts, starts
-libvirtd, starts it again when it dies, and ends at SIGTERM.
+`command(home)` is what a supervisor runs. The process it gets stays outside (`infra.netns.outside`) and starts
+the keeper in here, which makes the mounts, starts libvirtd and the switchboard of the machines' networks
+(`infra.netns.switchboard`), starts either again when it dies, and ends at SIGTERM.
 
 - Mount namespace: the home's folders lie where libvirt expects its own, so two homes and a libvirtd of
   the host never see each other's files (`infra.libvirt_paths`).
-- Network namespace without a route and with its loopback down: what a guest asks of 10.0.2.2 is asked by
-  QEMU in here, where there is nothing.
+- Network namespace with its loopback down and no route for what it sends itself: what a guest with QEMU's
+  user-mode network asks of 10.0.2.2 is asked by QEMU in here, where there is nothing. Machines with links of
+  their own are the switchboard's (docs/adr/0007-guest-networks.md).
 - PID namespace: libvirtd and every QEMU live in it. A libvirtd that is killed is replaced and finds its
   machines again; when the keeper ends, in whatever way, the kernel ends all of them. A supervisor that has
   time to spare calls `infra.libvirt_client.destroy_all` first, so that the machines' ends are recorded.
@@ -34,6 +36,8 @@ from infra.libvirt_paths import LibvirtPaths, QemuUser, qemu_user
 _STOP_SECONDS = 5.0
 _QUICK_DEATH_SECONDS = 5.0
 _QUICK_DEATHS = 5
+_LONGEST_WAIT = 10
+_SWITCHBOARD = "infra.netns.switchboard"  # by name: it is a program of its own
 _DRIVERS = "drivers"
 _INSIDE_DRIVERS = PurePosixPath("/run/libvirt") / _DRIVERS
 _log = logging.getLogger(__name__)
@@ -44,6 +48,11 @@ def command(home: Path) -> list[str]:
 
     SIGTERM ends it within `_STOP_SECONDS`, and it ends with its parent (PR_SET_PDEATHSIG).
     """
+    return ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "infra.netns.outside", str(home)]
+
+
+def keeper_command(home: Path) -> list[str]:
+    """Make the argument list of the keeper in its namespaces; it, too, ends with its parent."""
     users = [] if os.geteuid() == 0 else ["--user", "--map-root-user", "--map-auto"]
     namespaces = ["--mount", "--net", "--pid", *users, "--propagation", "private"]
     keeper = [sys.executable, "-m", "infra.libvirt_daemon", str(home)]
@@ -143,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     init = _start(["env", "--ignore-signal=CHLD", "sleep", "infinity"])
     try:
         _mount_all(paths, user, unprivileged=unprivileged)
-        _keep()
+        _keep(init.pid)
     finally:
         init.kill()
         init.wait()
@@ -159,19 +168,48 @@ def _start(argv: Sequence[str], environment: dict[str, str] | None = None) -> su
     return subprocess.Popen(own, stdin=subprocess.DEVNULL, env=environment, cwd="/")  # noqa: S603 - argv of our own
 
 
-def _keep() -> None:
-    """Run libvirtd for as long as it does not die at once again and again."""
+class _Kept:
+    """A program that is started again when it dies; `quick` counts its early deaths in a row."""
+
+    def __init__(self, argv: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        self._argv = argv
+        self._environment = environment
+        self._started = 0.0
+        self.quick = 0
+        self.process = self._start(())
+
+    def again(self, *more: str) -> None:
+        """Start it once more, with `more` arguments."""
+        status = self.process.wait()
+        self.quick = self.quick + 1 if time.monotonic() - self._started < _QUICK_DEATH_SECONDS else 1
+        _log.error("%s ended with status %s; starting it again", " ".join(self._argv), status)
+        self.process = self._start(more)
+
+    def _start(self, more: Sequence[str]) -> subprocess.Popen[bytes]:
+        self._started = time.monotonic()
+        return _start([*self._argv, *more], self._environment)
+
+
+def _keep(init: int) -> None:
+    """Run libvirtd, for as long as it does not die at once again and again, and the switchboard."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LIBVIRT_DRIVER_DIR": str(_INSIDE_DRIVERS)}
-    deaths = 0
-    while deaths < _QUICK_DEATHS:
-        started = time.monotonic()
-        daemon = _start(["libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid"], environment)
-        try:
-            status = daemon.wait()
-        finally:
-            _end(daemon)
-        deaths = deaths + 1 if time.monotonic() - started < _QUICK_DEATH_SECONDS else 1
-        _log.error("libvirtd ended with status %s; starting it again", status)
+    daemon = _Kept(["libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid"], environment)
+    switchboard = _Kept([sys.executable, "-m", _SWITCHBOARD])
+    try:
+        while daemon.quick < _QUICK_DEATHS:
+            # Only looked at here: whose it is reaps it.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            pid = None if ended is None else ended.si_pid
+            if pid == daemon.process.pid:
+                daemon.again()
+            elif pid == switchboard.process.pid:
+                # Without it machines still run and are built; it waits a little longer each time.
+                switchboard.again(f"--wait={min(switchboard.quick, _LONGEST_WAIT)}")
+            elif pid == init:
+                return
+    finally:
+        _end(daemon.process)
+        _end(switchboard.process)
     _log.error("libvirtd ended %s times within %.0f s each; giving up", _QUICK_DEATHS, _QUICK_DEATH_SECONDS)
 
 

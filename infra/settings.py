@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +37,8 @@ class TemporalSettings(Value):
 class Settings(Value):
     """All that can be configured.
 
-    `allowed_hosts` are further names by which browsers and clients may call the factory.
+    `allowed_hosts` are further names by which browsers and clients may call the factory. `egress_allow` are
+    private networks (CIDR) that guests may reach, which otherwise see public addresses only.
     What is `None` is embedded: `openfactory up` starts it, and tells its other parts where it is by
     setting the same variable for them. A host worker is never given the database's addresses.
     `relay_bind` is where a host's console relay listens (`address:port`, port 0 is any free one), `relay_url` how
@@ -63,6 +65,7 @@ class Settings(Value):
     mirror: str | None = None
     security_mirror: str | None = None
     image_mirror: str | None = None
+    egress_allow: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> Path:
@@ -119,6 +122,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         mirror=env.get("OPENFACTORY_MIRROR") or None,
         security_mirror=env.get("OPENFACTORY_SECURITY_MIRROR") or None,
         image_mirror=env.get("OPENFACTORY_IMAGE_MIRROR") or None,
+        egress_allow=_networks(env, "OPENFACTORY_EGRESS_ALLOW"),
     )
 
 
@@ -170,6 +174,16 @@ def _accelerator(env: Mapping[str, str]) -> Literal["auto", "kvm", "tcg"]:
             value=text,
         )
     return text
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    words = env.get(name, "").replace(",", " ").split()
+    try:
+        return tuple(str(IPv4Network(word)) for word in words)
+    except ValueError as error:
+        raise Verdict.because(
+            "settings.invalid", f"{name} must be IPv4 networks like 192.168.5.0/24: {error}", path=name
+        ) from error
 
 
 def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:

@@ -30,6 +30,10 @@ _PROGRAMS: Final = {
     "grub-mkimage": "grub-common",
     "zstd": "zstd",
     "newuidmap": "uidmap",
+    "ip": "iproute2",
+    "iptables-restore": "iptables",
+    "slirp4netns": "slirp4netns",
+    "dnsmasq": "dnsmasq-base",
     "unshare": "util-linux",
     "setpriv": "util-linux",
 }
