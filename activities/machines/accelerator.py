@@ -18,8 +18,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from activities.machines.domain_xml import Accelerator, MachineLabel, domain_xml
+from activities.machines.domain_xml import Accelerator, domain_xml
 from activities.machines.hypervisor import Condition, Hypervisor
+from activities.machines.labels import MachineLabel
 from activities.machines.serial_port import SerialPort
 from activities.machines.workspace import Workspace, workspace_of
 from domain.errors import Fault

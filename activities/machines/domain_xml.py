@@ -4,25 +4,15 @@ from typing import Literal
 from uuid import UUID, uuid5
 from xml.etree import ElementTree as ET
 
+from activities.machines.labels import MachineLabel, VmLabel
 from domain.model import Value
 from domain.verification import Firmware
 
 Accelerator = Literal["kvm", "tcg"]
 
-METADATA = "urn:openfactory:machine:1"
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
+_QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _NAMES = UUID("6f1d7a52-3c0e-5a8b-9d6e-0b54f1e7c2a9")
-
-
-class MachineLabel(Value):
-    """What a machine says about itself: whose it is, and when nobody can need it any more.
-
-    `expires` is in seconds since the epoch.
-    """
-
-    job_id: str
-    artifact: str
-    expires: int
 
 
 class Kernel(Value):
@@ -40,15 +30,27 @@ class Pflash(Value):
     variables: str
 
 
+class Nic(Value):
+    """A network card: on a bridge of the daemon's namespace, else on QEMU's own user network.
+
+    A `restricted` card of the user network reaches QEMU's DHCP server and nothing else.
+    """
+
+    bridge: str | None = None
+    mac: str | None = None
+    restricted: bool = False
+
+
 class MachineSpec(Value):
     """One machine. Every path is as the daemon's namespace sees it; memory is in MiB.
 
-    `disk` is a qcow2 overlay with `backing` under it; `sockets` is the folder of `v` (VNC) and `s`
-    (first serial port). Without `pflash` the machine has BIOS firmware.
+    `disk` is a qcow2, an overlay if there is `backing` under it; `sockets` is the folder of `v` (VNC) and `s`
+    (first serial port). Without `pflash` the machine has BIOS firmware. The disk of a `lasting` machine
+    survives the host's crash, and its pointer is a tablet, so that a viewer's mouse is where the guest's is.
     """
 
     name: str
-    label: MachineLabel
+    label: MachineLabel | VmLabel
     accelerator: Accelerator
     memory: int
     cpus: int
@@ -58,6 +60,8 @@ class MachineSpec(Value):
     backing: str | None = None
     cdrom: str | None = None
     kernel: Kernel | None = None
+    nics: tuple[Nic, ...] = (Nic(),)
+    lasting: bool = False
 
     @property
     def firmware(self) -> Firmware:
@@ -79,8 +83,8 @@ def domain_xml(spec: MachineSpec) -> str:
     """Write the definition of `spec`."""
     root = ET.Element("domain", type="kvm" if spec.accelerator == "kvm" else "qemu")
     _text(root, "name", spec.name)
-    _text(root, "uuid", str(uuid5(_NAMES, f"{spec.label.job_id}/{spec.label.artifact}")))
-    _metadata(root, spec.label)
+    _text(root, "uuid", str(uuid5(_NAMES, spec.label.key)))
+    ET.SubElement(root, "metadata").append(spec.label.element())
     _text(root, "memory", str(spec.memory), unit="MiB")
     _text(root, "vcpu", str(spec.cpus))
     _firmware(root, spec)
@@ -97,17 +101,8 @@ def domain_xml(spec: MachineSpec) -> str:
     # A guest that panicked stays, stopped: its screen is evidence, and it differs from a QEMU that was killed.
     _text(root, "on_crash", "preserve")
     _devices(root, spec)
+    _restricted(root, spec)
     return ET.tostring(root, encoding="unicode")
-
-
-def read_label(xml: str) -> MachineLabel | None:
-    """Read the label of a machine from its definition; nothing if it is none of ours."""
-    element = ET.fromstring(xml).find(f"metadata/{{{METADATA}}}machine")  # noqa: S314 - libvirt wrote it
-    if element is None:
-        return None
-    return MachineLabel(
-        job_id=element.get("job", ""), artifact=element.get("artifact", ""), expires=int(element.get("expires", "0"))
-    )
 
 
 def agent_connected(xml: str) -> bool:
@@ -118,12 +113,6 @@ def agent_connected(xml: str) -> bool:
 
 def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
     ET.SubElement(parent, tag, attributes).text = text
-
-
-def _metadata(root: ET.Element, label: MachineLabel) -> None:
-    metadata = ET.SubElement(root, "metadata")
-    attributes = {"job": label.job_id, "artifact": label.artifact, "expires": str(label.expires)}
-    ET.SubElement(metadata, f"{{{METADATA}}}machine", attributes)
 
 
 def _firmware(root: ET.Element, spec: MachineSpec) -> None:
@@ -140,19 +129,23 @@ def _firmware(root: ET.Element, spec: MachineSpec) -> None:
         _text(os, "initrd", spec.kernel.initrd)
         _text(os, "cmdline", spec.kernel.arguments)
     else:
-        ET.SubElement(os, "boot", dev="cdrom" if spec.cdrom else "hd")
+        for device in ("cdrom",) * bool(spec.cdrom) + ("hd",) * bool(spec.disk or not spec.cdrom):
+            ET.SubElement(os, "boot", dev=device)
 
 
 def _devices(root: ET.Element, spec: MachineSpec) -> None:
     devices = ET.SubElement(root, "devices")
     if spec.disk is not None:
-        _disk(devices, spec.disk, spec.backing)
+        _disk(devices, spec)
     if spec.cdrom is not None:
         _cdrom(devices, spec.cdrom)
-    ET.SubElement(devices, "controller", type="usb", model="none")
-    interface = ET.SubElement(devices, "interface", type="user")
-    ET.SubElement(interface, "model", type="virtio")
-    ET.SubElement(interface, "rom", enabled="no")  # nobody boots from the network
+    if spec.lasting:
+        ET.SubElement(devices, "controller", type="usb", model="qemu-xhci")
+        ET.SubElement(devices, "input", type="tablet", bus="usb")
+    else:
+        ET.SubElement(devices, "controller", type="usb", model="none")
+    for nic in spec.nics:
+        _interface(devices, nic)
     serial = ET.SubElement(devices, "serial", type="unix")
     ET.SubElement(serial, "source", mode="bind", path=f"{spec.sockets}/s")
     ET.SubElement(serial, "target", port="0")
@@ -168,16 +161,44 @@ def _devices(root: ET.Element, spec: MachineSpec) -> None:
     ET.SubElement(devices, "panic", model="isa")
 
 
-def _disk(devices: ET.Element, path: str, backing: str | None) -> None:
+def _interface(devices: ET.Element, nic: Nic) -> None:
+    if nic.restricted:
+        return
+    interface = ET.SubElement(devices, "interface", type="bridge" if nic.bridge else "user")
+    if nic.bridge:
+        ET.SubElement(interface, "source", bridge=nic.bridge)
+    if nic.mac:
+        ET.SubElement(interface, "mac", address=nic.mac)
+    ET.SubElement(interface, "model", type="virtio")
+    ET.SubElement(interface, "rom", enabled="no")  # nobody boots from the network
+
+
+def _restricted(root: ET.Element, spec: MachineSpec) -> None:
+    """Write the cards of a user network that leads nowhere: libvirt has no word for it."""
+    cards = [nic for nic in spec.nics if nic.restricted]
+    if not cards:
+        return
+    commandline = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
+    for number, nic in enumerate(cards):
+        device = f"virtio-net-pci,netdev=alone{number},romfile=" + (f",mac={nic.mac}" if nic.mac else "")
+        for argument in ("-netdev", f"user,id=alone{number},restrict=on", "-device", device):
+            ET.SubElement(commandline, f"{{{_QEMU_NAMESPACE}}}arg", value=argument)
+
+
+def _disk(devices: ET.Element, spec: MachineSpec) -> None:
     disk = ET.SubElement(devices, "disk", type="file", device="disk")
-    # The disk lives no longer than the machine: nobody needs its writes to reach the host's disk in order.
-    ET.SubElement(disk, "driver", name="qemu", type="qcow2", cache="unsafe", discard="unmap", error_policy="stop")
-    ET.SubElement(disk, "source", file=path)
-    if backing is not None:
+    driver = ET.SubElement(disk, "driver", name="qemu", type="qcow2", discard="unmap", error_policy="stop")
+    if not spec.lasting:
+        # The disk lives no longer than the machine: nobody needs its writes to reach the host's disk in order.
+        driver.set("cache", "unsafe")
+    ET.SubElement(disk, "source", file=spec.disk or "")
+    if spec.backing is not None:
         store = ET.SubElement(disk, "backingStore", type="file")
         ET.SubElement(store, "format", type="qcow2")
-        ET.SubElement(store, "source", file=backing)
+        ET.SubElement(store, "source", file=spec.backing)
         ET.SubElement(store, "backingStore")
+    else:
+        ET.SubElement(disk, "backingStore")
     ET.SubElement(disk, "target", dev="vda", bus="virtio")
 
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 import libvirt
 import libvirt_qemu  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-from activities.machines.domain_xml import MachineLabel, agent_connected, read_label
+from activities.machines.domain_xml import agent_connected
+from activities.machines.labels import MachineLabel, read_label
 from domain.errors import Fault
 from domain.model import Value
 from infra.libvirt_client import LibvirtClient

@@ -4,16 +4,17 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from activities.job import Job
 from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.boot import Boot, BootFailedError, BootLimits
 from activities.machines.console import Console
-from activities.machines.domain_xml import Accelerator, MachineLabel, machine_name
+from activities.machines.domain_xml import Accelerator, machine_name
 from activities.machines.evidence import Evidence
 from activities.machines.guest import LibvirtGuest
+from activities.machines.host_limits import require_memory
 from activities.machines.hypervisor import Hypervisor
+from activities.machines.labels import MachineLabel
 from activities.machines.models import BootInput, BootResult, ReleaseInput
 from activities.machines.ports import Guest
 from activities.machines.serial_port import SerialLog, SerialPort
@@ -28,7 +29,6 @@ from infra.ports import ObjectStore
 from infra.settings import Settings
 
 _LIFE_SECONDS = 2 * 3600
-_SPARE_MEMORY = 256
 _FIRMWARE = {"qcow2": "UEFI", "iso": "BIOS"}
 
 
@@ -69,7 +69,7 @@ class LibvirtMachines:
         iso = next((self._paths.blob(a.blob.digest) for a in artifacts if a.kind == "iso"), None)
         how = await self._probe.decide(iso)
         log.line(f"Machines run under {how.kind.upper()}: {how.reason}.")
-        _require_memory(len(artifacts) * self._size.memory)
+        require_memory(len(artifacts) * self._size.memory)
         size = self._size if how.kind == "kvm" else _share(self._size, len(artifacts))
         progress = _Progress(log, len(artifacts))
         tasks = [
@@ -225,15 +225,3 @@ async def _all_or_first_error(tasks: list[asyncio.Task[BootReport]]) -> list[Boo
 def _share(size: Size, machines: int) -> Size:
     """Give each emulated machine its share of the host's processors: more of them would only wait for each other."""
     return size.model_copy(update={"cpus": max(1, min(size.cpus, (os.cpu_count() or 1) // machines))})
-
-
-def _require_memory(needed: int) -> None:
-    """Refuse to start machines that the host has no memory for; `needed` in MiB."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    available = next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))
-    if available < needed + _SPARE_MEMORY:
-        raise Fault.because(
-            "host.memory",
-            f"the machines need {needed} MiB of memory and the host has {available} MiB left",
-            next="Stop something on the host, or wait until other builds have been tested; then retry.",
-        )

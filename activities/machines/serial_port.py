@@ -1,19 +1,20 @@
-"""The reader of a machine's serial port: into a capped file, and to whoever follows it.
+"""The one reader of a machine's serial port: into a capped file, to whoever follows it, and to any number of viewers.
 
-QEMU offers the port as a socket, and the machine is started paused until it is read, so no byte is
-missed. A guest that floods its port fills no disk: the file keeps the beginning and the last part. When
-the reader is gone (a killed worker) QEMU drops what the guest writes; the machine goes on.
+QEMU offers the port as a socket to one client, and the machine is started paused until it is read, so no
+byte is missed. A guest that floods its port fills no disk: the file keeps the beginning and the last part.
+When the reader is gone (a killed worker) QEMU drops what the guest writes; the machine goes on.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from activities.machines.console import Console
 
 HEAD_BYTES = 2 << 20
 TAIL_BYTES = 1 << 20
+REPLAY_BYTES = 64 << 10
 _CHUNK = 1 << 16
 
 
@@ -24,8 +25,8 @@ class SerialLog:
         self._head = folder / "serial.head"
         self._tail = folder / "serial.tail"
         self._older = folder / "serial.tail.1"
-        self._room = HEAD_BYTES
-        self._in_tail = 0
+        self._room = max(0, HEAD_BYTES - _size(self._head))
+        self._in_tail = _size(self._tail)
 
     def write(self, data: bytes) -> None:
         """Add what the guest wrote."""
@@ -53,14 +54,51 @@ class SerialLog:
             file.write(data)
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+class SerialTap:
+    """A viewer at a port. `replay` is the last of what the guest wrote before the viewer came."""
+
+    def __init__(self, replay: bytes, write: Callable[[bytes], Awaitable[None]], leave: Callable[[], None]) -> None:
+        self.replay = replay
+        self._write = write
+        self._leave = leave
+
+    async def write(self, data: bytes) -> None:
+        """Give input to the guest; returns when the port has taken it.
+
+        Raises:
+            OSError: the port is closed.
+
+        """
+        await self._write(data)
+
+    def close(self) -> None:
+        """Go away; harmless to repeat."""
+        self._leave()
+
+
 class SerialPort:
     """Reads one port for as long as the machine runs. `console` is what was understood so far."""
 
     def __init__(self, folder: Path) -> None:
         self.console = Console()
         self._log = SerialLog(folder)
+        self._recent = bytearray()
         self._follower: Callable[[str], None] | None = None
+        self._viewers: list[Callable[[bytes], None]] = []
+        self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody is at the other end."""
+        return self._writer is not None
 
     async def open(self, socket: Path) -> None:
         """Connect and read from now on.
@@ -70,11 +108,27 @@ class SerialPort:
 
         """
         reader, writer = await asyncio.open_unix_connection(str(socket))
+        self._writer = writer
         self._task = asyncio.create_task(self._read(reader, writer), name=f"serial {socket.parent.name}")
 
     def follow(self, line: Callable[[str], None] | None) -> None:
         """Give each cleaned line to `line` from now on, or to nobody."""
         self._follower = line
+
+    def attach(self, listener: Callable[[bytes], None]) -> SerialTap:
+        """Let `listener` have what the guest writes from now on, as it comes, and `b""` once when the port closes.
+
+        It is called in the event loop, in order and without a gap to the tap's `replay`; it returns at once.
+        """
+        self._viewers.append(listener)
+
+        def leave() -> None:
+            if listener in self._viewers:
+                self._viewers.remove(listener)
+
+        if not self.is_open:
+            self._tell(b"")
+        return SerialTap(bytes(self._recent), self._write, leave)
 
     async def close(self) -> None:
         """Stop reading; harmless to repeat."""
@@ -94,8 +148,30 @@ class SerialPort:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(_CHUNK):
                     await asyncio.to_thread(self._log.write, data)
-                    for line in self.console.feed(data):
-                        if self._follower is not None:
-                            self._follower(line)
+                    self._take(data)
         finally:
+            self._writer = None
             writer.close()
+            self._tell(b"")
+
+    def _take(self, data: bytes) -> None:
+        self._recent += data
+        del self._recent[:-REPLAY_BYTES]
+        self._tell(data)
+        for line in self.console.feed(data):
+            if self._follower is not None:
+                self._follower(line)
+
+    def _tell(self, data: bytes) -> None:
+        viewers = tuple(self._viewers)
+        if not data:
+            self._viewers.clear()
+        for listener in viewers:
+            listener(data)
+
+    async def _write(self, data: bytes) -> None:
+        writer = self._writer
+        if writer is None:
+            raise ConnectionResetError("the serial port is closed")
+        writer.write(data)
+        await writer.drain()

@@ -5,7 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from activities.machines.domain_xml import Accelerator, Kernel, MachineLabel, MachineSpec, Pflash, machine_name
+from activities.machines.domain_xml import Accelerator, Kernel, MachineSpec, Pflash, machine_name
+from activities.machines.labels import MachineLabel
 from domain.artifacts import Artifact
 from domain.errors import Fault
 from domain.model import Value
@@ -102,13 +103,10 @@ class Workspace:
 
     def _firmware(self) -> str:
         """Copy the variables for this machine and answer where the firmware's code is."""
-        for code, variables in _OVMF_NAMES:
-            if (_OVMF / code).is_file() and (_OVMF / variables).is_file():
-                shutil.copyfile(_OVMF / variables, self.folder / _VARIABLES)
-                self._give(self.folder / _VARIABLES)
-                return str(_OVMF / code)
-        advice = "Install the package ovmf (`openfactory doctor --fix`)."
-        raise Fault.because("host.firmware", f"there is no UEFI firmware in {_OVMF}", next=advice)
+        code, variables = firmware()
+        shutil.copyfile(variables, self.folder / _VARIABLES)
+        self._give(self.folder / _VARIABLES)
+        return str(code)
 
     @staticmethod
     def _give(path: Path) -> None:
@@ -121,3 +119,17 @@ class Workspace:
 def workspace_of(paths: LibvirtPaths, job_id: str, artifact: str) -> Workspace:
     """The workspace of the job's machine for `artifact`."""
     return Workspace(paths, machine_name(job_id, artifact))
+
+
+def firmware() -> tuple[Path, Path]:
+    """Where the UEFI firmware's code is, and the variables that a new machine begins with.
+
+    Raises:
+        Fault: `host.firmware`.
+
+    """
+    for code, variables in _OVMF_NAMES:
+        if (_OVMF / code).is_file() and (_OVMF / variables).is_file():
+            return _OVMF / code, _OVMF / variables
+    advice = "Install the package ovmf (`openfactory doctor --fix`)."
+    raise Fault.because("host.firmware", f"there is no UEFI firmware in {_OVMF}", next=advice)

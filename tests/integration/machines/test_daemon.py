@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from activities.machines.domain_xml import MachineLabel, MachineSpec, domain_xml, machine_name
+from activities.machines.domain_xml import MachineSpec, domain_xml, machine_name
 from activities.machines.hypervisor import Hypervisor
+from activities.machines.labels import MachineLabel
 from activities.machines.libvirt_machines import LibvirtMachines
 from domain.errors import Fault
 from infra.libvirt_client import LibvirtClient, destroy_all, wait_ready

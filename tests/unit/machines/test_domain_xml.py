@@ -2,15 +2,8 @@
 
 from xml.etree import ElementTree as ET
 
-from activities.machines.domain_xml import (
-    MachineLabel,
-    MachineSpec,
-    Pflash,
-    agent_connected,
-    domain_xml,
-    machine_name,
-    read_label,
-)
+from activities.machines.domain_xml import MachineSpec, Nic, Pflash, agent_connected, domain_xml, machine_name
+from activities.machines.labels import MachineLabel, VmLabel, read_label, read_vm_label
 
 LABEL = MachineLabel(job_id='5e1f0000-"&<>-1', artifact="qcow2", expires=1700000000)
 DISK = MachineSpec(
@@ -50,6 +43,38 @@ def test_a_label_survives_whatever_characters_it_has() -> None:
 
 def test_a_machine_of_somebody_else_has_no_label() -> None:
     assert read_label("<domain><name>of-x</name></domain>") is None
+
+
+def test_a_vms_label_is_read_back_and_is_not_taken_for_a_jobs() -> None:
+    label = VmLabel(vm_id="0b1c", org_id="o", token=7)
+    xml = domain_xml(DISK.model_copy(update={"label": label}))
+    assert read_vm_label(xml) == label
+    assert read_label(xml) is None
+    assert read_vm_label(domain_xml(DISK)) is None
+
+
+def test_a_jobs_disk_is_fast_and_a_lasting_one_is_safe() -> None:
+    assert attribute(tree(DISK), "devices/disk/driver", "cache") == "unsafe"
+    lasting = tree(DISK.model_copy(update={"lasting": True}))
+    assert attribute(lasting, "devices/disk/driver", "cache") is None
+    assert attribute(lasting, "devices/input", "type") == "tablet"
+
+
+def test_cards_are_on_bridges_on_the_user_network_or_lead_nowhere() -> None:
+    nics = (Nic(mac="52:54:00:00:00:01"), Nic(bridge="of-suite", mac="52:54:00:00:00:02"))
+    root = tree(DISK.model_copy(update={"nics": nics}))
+    assert [card.get("type") for card in root.iterfind("devices/interface")] == ["user", "bridge"]
+    assert attribute(root, "devices/interface/source", "bridge") == "of-suite"
+    alone = tree(DISK.model_copy(update={"nics": (Nic(restricted=True, mac="52:54:00:00:00:03"),)}))
+    assert alone.find("devices/interface") is None
+    [commandline] = [e for e in alone if e.tag.endswith("commandline")]
+    assert [e.get("value") for e in commandline][1] == "user,id=alone0,restrict=on"
+
+
+def test_an_installer_boots_before_the_empty_disk_beside_it() -> None:
+    root = tree(CDROM.model_copy(update={"disk": "/machine/disk.qcow2"}))
+    assert [e.get("dev") for e in root.iterfind("os/boot")] == ["cdrom", "hd"]
+    assert root.find("devices/disk/backingStore/*") is None
 
 
 def test_a_disk_boots_under_uefi_with_its_own_variables_over_the_stores_blob() -> None:

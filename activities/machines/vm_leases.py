@@ -1,0 +1,76 @@
+"""Fencing: which requests a host still obeys.
+
+Each request carries the token of its lease; tokens only grow. What a host has obeyed once outdates all that is
+lower, also after the worker was killed: the highest token is written down beside the VM. Of a VM that was
+deleted only this process remembers the token, because only its own late activities could still revive it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from activities.machines.vm_folder import LeaseRecord, VmFolder
+from activities.machines.vm_models import HeldVm
+from activities.vm_ref import VmRef
+from domain.errors import Fault, Verdict
+
+_MOST_REMEMBERED = 10_000
+
+
+class Leases:
+    """The tokens that this host has seen. `lapsed` while the host's own lease is not acknowledged."""
+
+    def __init__(self) -> None:
+        self.lapsed = False
+        self._least: OrderedDict[str, int] = OrderedDict()
+
+    def require(self, held: Iterable[HeldVm]) -> None:
+        """From now on refuse what is lower than these tokens."""
+        for vm in held:
+            self._remember(vm.vm_id, vm.token)
+
+    def deleted(self, vm: VmRef) -> None:
+        """Refuse everything that would make the deleted VM anew under a lease that it had."""
+        self._remember(vm.vm_id, vm.token + 1)
+
+    def admit(self, vm: VmRef, folder: VmFolder) -> None:
+        """Let a request pass and remember its token beside the VM, if the VM is there.
+
+        Raises:
+            Verdict: `lease.superseded` for a token lower than one seen before.
+            Fault: `machine.name_taken` if the folder is another VM's.
+
+        """
+        lease = folder.lease
+        if lease is not None and lease.vm_id != vm.vm_id:
+            raise Fault.because(
+                "machine.name_taken", f"{folder.name} belongs to another VM ({lease.vm_id})", next="Use another host."
+            )
+        highest = max(lease.token if lease else 0, self._least.get(vm.vm_id, 0))
+        if vm.token < highest:
+            raise Verdict.because(
+                "lease.superseded",
+                f"the VM {vm.vm_id} is held under a later lease than number {vm.token}",
+                value=str(vm.token),
+                next="Ask for the VM's state: somebody else has gone on with it.",
+            )
+        if folder.path.is_dir() and (lease is None or lease.token < vm.token):
+            folder.write_lease(LeaseRecord(vm_id=vm.vm_id, token=vm.token))
+
+    def require_held(self) -> None:
+        """Refuse to make anything run while the host's own lease is not acknowledged.
+
+        Raises:
+            Fault: `host.fenced`.
+
+        """
+        if self.lapsed:
+            raise Fault.because(
+                "host.fenced",
+                "this host has lost touch with the factory and runs no VMs until it is back",
+                next="Wait until the host is connected again, or start the VM elsewhere.",
+            )
+
+    def _remember(self, vm_id: str, token: int) -> None:
+        self._least[vm_id] = max(token, self._least.pop(vm_id, 0))
+        while len(self._least) > _MOST_REMEMBERED:
+            self._least.popitem(last=False)
