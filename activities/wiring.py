@@ -11,6 +11,7 @@ from functools import partial
 
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
+from activities.imaging.import_image import ImageImporter
 from activities.imaging.layers import LayerFactory
 from activities.imaging.publish import ObjectPublisher
 from activities.imaging.resolve import AptResolver
@@ -102,6 +103,7 @@ def _activities(settings: Settings, objects: S3ObjectStore, machines: LibvirtMac
         layers=LayerFactory(settings, store, LayerIndex(settings.home, store)),
         assembler=ImageAssembler(settings.home, store),
         publisher=ObjectPublisher(settings.home, store, objects, version=VERSION),
+        importer=ImageImporter(settings.home, store, objects),
     )
     return HostActivities(
         imaging=imaging,

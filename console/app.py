@@ -11,6 +11,7 @@ from console.html import Pages
 from console.keys import BOARD, FACTORY, PAGES, UPSTREAM
 from console.mcp_proxy import McpProxy
 from console.state import StateBoard
+from console.uploads import upload
 from service.factory import Factory
 
 _CONNECT_SECONDS = 2.0
@@ -42,6 +43,8 @@ def build_app(factory: Factory, mcp_url: str) -> web.Application:
     app.router.add_get("/static/style.css", style_sheet)
     app.router.add_get("/static/mark.svg", mark)
     app.router.add_get("/download/{token}/{name}", download)
+    for method in ("OPTIONS", "HEAD", "PATCH"):
+        app.router.add_route(method, "/upload/{token}", upload)
     app.router.add_route("*", "/mcp-stream/{rest:.*}", McpProxy(mcp_url).handle)
     return app
 

@@ -10,6 +10,8 @@ class Permission(StrEnum):
 
     READ = "read"
     BUILD = "build"
+    VM = "vm"
+    TEST = "test"
 
 
 class Caller(Value):

@@ -13,6 +13,7 @@ from mcp_server.face import tools_of
 from mcp_server.instructions import INSTRUCTIONS
 from mcp_server.tools.builds import BuildTools
 from mcp_server.tools.identity import IdentityTools
+from mcp_server.tools.images import ImageTools
 from mcp_server.tools.recipes import RecipeTools
 from service.factory import Factory
 from service.permissions import allowed
@@ -22,7 +23,12 @@ _LIST_MILLISECONDS = 60_000
 
 def build_tools(factory: Factory, caller_of: CallerOf) -> list[Tool]:
     """Make every tool, in the order in which clients list them."""
-    owners = (IdentityTools(factory, caller_of), RecipeTools(factory, caller_of), BuildTools(factory, caller_of))
+    owners = (
+        IdentityTools(factory, caller_of),
+        RecipeTools(factory, caller_of),
+        BuildTools(factory, caller_of),
+        ImageTools(factory, caller_of),
+    )
     return [tool for owner in owners for tool in tools_of(owner)]
 
 

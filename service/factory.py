@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from domain.version import VERSION
-from service.ports import CredentialVerifier, JobLogs, Links, Objects, ReadModels, Workflows
+from service.ports import (
+    ConsoleAdmission,
+    ConsoleTickets,
+    CredentialVerifier,
+    Images,
+    JobLogs,
+    Links,
+    Objects,
+    ReadModels,
+    Uploads,
+    Workflows,
+)
 from service.recipe_catalog import Catalog
 
 
@@ -31,6 +42,10 @@ class Factory:
     logs: JobLogs
     objects: Objects
     links: Links
+    uploads: Uploads
+    images: Images
+    consoles: ConsoleAdmission
+    tickets: ConsoleTickets
     credentials: CredentialVerifier
     catalog: Catalog
     public_url: str

@@ -19,6 +19,11 @@ TOOL_PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "retry_build": Permission.BUILD,
         "cancel_build": Permission.BUILD,
         "get_download_links": Permission.READ,
+        "get_console_link": Permission.VM,
+        "create_image_upload": Permission.VM,
+        "list_images": Permission.READ,
+        "get_image": Permission.READ,
+        "delete_image": Permission.VM,
     }
 )
 

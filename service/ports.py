@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol
 from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
+from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
-from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
+from domain.vm.state import VmState
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
@@ -44,10 +45,16 @@ class ImageReads(Protocol):
         """Return an image, or nothing if it is absent or another organization's."""
         ...
 
-    async def page(
-        self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None
-    ) -> ImageStatePage:
+    async def page(self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None) -> ImageStatePage:
         """List images, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
+        ...
+
+
+class VmReads(Protocol):
+    """The machines of one organization."""
+
+    async def get(self, vm_id: str) -> VmState | None:
+        """Return a machine, or nothing if it is absent or another organization's."""
         ...
 
 
@@ -57,6 +64,11 @@ class OrgReads(Protocol):
     @property
     def builds(self) -> BuildReads:
         """The builds."""
+        ...
+
+    @property
+    def vms(self) -> VmReads:
+        """The machines."""
         ...
 
     @property
@@ -100,7 +112,7 @@ class Workflows(Protocol):
         """Ask a build to end; a repeated command id is harmless."""
         ...
 
-    async def validate_recipe(self, request: ValidateInput) -> ValidateResult:
+    async def validate_recipe(self, question: ValidateInput) -> ValidateResult:
         """Have a worker solve the recipe's packages."""
         ...
 

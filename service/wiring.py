@@ -1,25 +1,27 @@
 """Opens the real parts of the factory from the settings. Faces import settings from here too."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from domain.build.inputs import BuildRequest
 from domain.errors import Verdict
 from event_store.front import FrontDatabase
+from infra.console_tickets import ticket_signer
 from infra.keys import Secrets
 from infra.log_reader import LogReader
 from infra.objects import S3ObjectStore
 from infra.settings import Settings, load
 from infra.signed_links import LinkSigner
 from infra.telemetry import configure_logging
+from infra.uploads import UploadSigner
 from service.admission.credentials import OperatorKeyVerifier
+from service.admission.database import AdmissionDatabase
+from service.admission.grants import ConsoleGrants
 from service.factory import Factory
 from service.hosts import allowed_hosts
 from service.recipe_catalog import load_catalog
 from workflows.client import FactoryClient
-from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
-from workflows.connect import connect
+from workflows.connect import LazyConnection
+from workflows.image_client import ImageClient
 
 __all__ = ["Settings", "configure_logging", "load_settings", "open_factory"]
 
@@ -39,22 +41,36 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
         Verdict: `settings.invalid` if a part has no address.
 
     """
-    if settings.front_database_url is None or settings.s3 is None or settings.temporal is None:
+    if (
+        settings.front_database_url is None
+        or settings.admission_database_url is None
+        or settings.s3 is None
+        or settings.temporal is None
+    ):
         raise Verdict.because(
             "settings.invalid",
-            "OPENFACTORY_FRONT_DATABASE_URL, S3_ENDPOINT and TEMPORAL_ADDRESS must be set",
+            "OPENFACTORY_FRONT_DATABASE_URL, OPENFACTORY_ADMISSION_DATABASE_URL, S3_ENDPOINT and TEMPORAL_ADDRESS "
+            "must be set",
             next="Start the stack with ./openfactory up, which sets them for its parts.",
         )
     secrets = Secrets(settings.secrets)
     objects = S3ObjectStore(settings.s3)
+    connected = LazyConnection(settings)
     try:
-        async with FrontDatabase(settings.front_database_url.get_secret_value()) as reads:
+        async with (
+            FrontDatabase(settings.front_database_url.get_secret_value()) as reads,
+            AdmissionDatabase(settings.admission_database_url.get_secret_value()) as admission,
+        ):
             yield Factory(
                 reads=reads,
-                workflows=LazyWorkflows(settings),
+                workflows=FactoryClient(connected),
+                images=ImageClient(connected),
                 logs=LogReader(objects),
                 objects=objects,
                 links=LinkSigner(secrets.signing_key()),
+                uploads=UploadSigner(secrets.signing_key()),
+                consoles=ConsoleGrants(admission),
+                tickets=ticket_signer(settings),
                 credentials=OperatorKeyVerifier(secrets.operator_key()),
                 catalog=load_catalog(),
                 public_url=settings.public_url,
@@ -62,42 +78,3 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
             )
     finally:
         await objects.aclose()
-
-
-class LazyWorkflows:
-    """The workflow client, connected at its first use, so that the order of starting does not matter."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._connecting = asyncio.Lock()
-        self._connected: FactoryClient | None = None
-
-    async def start_build(self, request: BuildRequest) -> None:
-        """Start the build's workflow; starting the same id again is harmless."""
-        await (await self._client()).start_build(request)
-
-    async def build_known(self, build_id: str, org_id: str) -> str | None:
-        """Return the input digest of the organization's workflow of this build, or nothing."""
-        return await (await self._client()).build_known(build_id, org_id)
-
-    async def retry_build(self, build_id: str, command: RetryCommand) -> None:
-        """Ask a parked build to go on."""
-        await (await self._client()).retry_build(build_id, command)
-
-    async def cancel_build(self, build_id: str, command: CancelCommand) -> None:
-        """Ask a build to end."""
-        await (await self._client()).cancel_build(build_id, command)
-
-    async def validate_recipe(self, request: ValidateInput) -> ValidateResult:
-        """Have a worker solve the recipe's packages."""
-        return await (await self._client()).validate_recipe(request)
-
-    async def ping(self) -> None:
-        """Return if the workflow engine answers; raises `Fault` otherwise."""
-        await (await self._client()).ping()
-
-    async def _client(self) -> FactoryClient:
-        async with self._connecting:
-            if self._connected is None:
-                self._connected = FactoryClient(await connect(self._settings))
-            return self._connected

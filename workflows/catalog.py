@@ -3,9 +3,19 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.build import BuildWorkflow
+from workflows.fleet import FleetWorkflow
+from workflows.image import ForgetImageWorkflow, ImageWorkflow
 from workflows.validate import ValidateRecipeWorkflow
+from workflows.vm import VmWorkflow
 
-WORKFLOWS: tuple[type, ...] = (BuildWorkflow, ValidateRecipeWorkflow)
+WORKFLOWS: tuple[type, ...] = (
+    BuildWorkflow,
+    ValidateRecipeWorkflow,
+    FleetWorkflow,
+    VmWorkflow,
+    ImageWorkflow,
+    ForgetImageWorkflow,
+)
 
 PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core")
 """Rooms that do no I/O when imported, and the model library: loaded once, so that values keep their classes."""

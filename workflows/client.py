@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -20,6 +20,7 @@ from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
+from workflows.connect import Connected
 from workflows.validate import ValidateRecipeWorkflow
 
 _RPC_LIMIT = timedelta(seconds=10)
@@ -33,14 +34,15 @@ def workflow_id(build_id: str) -> str:
 class FactoryClient:
     """Starts, signals and asks; every method raises `Fault` (`temporal.unavailable`) when nothing answers."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connected: Connected) -> None:
+        self._connected = connected
 
     async def start_build(self, request: BuildRequest) -> None:
         """Start a build. Starting the same id again, while it runs or later, changes nothing."""
         name = str(request.recipe.get("name"))
+        client = await self._connected()
         try:
-            await self._client.start_workflow(
+            await client.start_workflow(
                 BuildWorkflow.run,
                 BuildInput(request=request),
                 id=workflow_id(request.build_id),
@@ -66,8 +68,9 @@ class FactoryClient:
 
     async def build_known(self, build_id: str, org_id: str) -> str | None:
         """Answer the input digest of the build's request, or nothing if this organization has none of that id."""
+        client = await self._connected()
         try:
-            description = await self._client.get_workflow_handle(workflow_id(build_id)).describe(rpc_timeout=_RPC_LIMIT)
+            description = await client.get_workflow_handle(workflow_id(build_id)).describe(rpc_timeout=_RPC_LIMIT)
             memo = await description.memo()
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
@@ -85,8 +88,9 @@ class FactoryClient:
 
     async def validate_recipe(self, question: ValidateInput) -> ValidateResult:
         """Ask a host whether the recipe can be built; raises what the host raised."""
+        client = await self._connected()
         try:
-            return await self._client.execute_workflow(
+            return await client.execute_workflow(
                 ValidateRecipeWorkflow.run,
                 question,
                 id=f"validate-{digest(question.recipe)[:16]}",  # the same question at the same time is asked once
@@ -108,14 +112,16 @@ class FactoryClient:
 
     async def ping(self) -> None:
         """Return if the server answers."""
+        client = await self._connected()
         try:
-            await self._client.service_client.check_health(timeout=timedelta(seconds=5))
+            await client.service_client.check_health(timeout=timedelta(seconds=5))
         except RPCError as error:
             raise _unavailable(error) from error
 
     async def _signal(self, build_id: str, name: str, command: RetryCommand | CancelCommand) -> None:
+        client = await self._connected()
         try:
-            await self._client.get_workflow_handle(workflow_id(build_id)).signal(name, command, rpc_timeout=_RPC_LIMIT)
+            await client.get_workflow_handle(workflow_id(build_id)).signal(name, command, rpc_timeout=_RPC_LIMIT)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise Verdict.because(

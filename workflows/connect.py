@@ -1,11 +1,33 @@
 """The connection to Temporal that clients and workers share."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from domain.errors import Fault, Verdict
 from infra.settings import Settings
+
+Connected = Callable[[], Awaitable[Client]]
+"""Answers the connected client; raises what `connect` raises."""
+
+
+class LazyConnection:
+    """The client, connected at its first use, so that the order of starting does not matter. A `Connected`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connecting = asyncio.Lock()
+        self._client: Client | None = None
+
+    async def __call__(self) -> Client:
+        """Return the client; who asks while it connects waits for that."""
+        async with self._connecting:
+            if self._client is None:
+                self._client = await connect(self._settings)
+            return self._client
 
 
 async def connect(settings: Settings) -> Client:

@@ -24,7 +24,7 @@ def host_workers(client: Client, host: HostActivities) -> list[Worker]:
         Worker(
             client,
             task_queue=IMAGING_QUEUE,
-            activities=[imaging.survey_host, imaging.check_recipe],
+            activities=[imaging.survey_host, imaging.check_recipe, imaging.import_image, imaging.discard_upload],
             interceptors=[TypedFailures()],
             max_concurrent_activities=_AT_ONCE,
             graceful_shutdown_timeout=STOP_GRACE,

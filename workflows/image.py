@@ -4,7 +4,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows import policies
-from workflows.image_models import DeleteImageCommand, ImageInput, ImageOutcome
+from workflows.image_models import DeleteImageCommand, ForgetInput, ImageInput, ImageOutcome
 from workflows.recording import record_image
 
 with workflow.unsafe.imports_passed_through():
@@ -96,3 +96,13 @@ class ImageWorkflow:
     def _state(self, state: str) -> None:
         update = policies.JOB_STATE.value_set(state)
         workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
+
+
+@workflow.defn(failure_exception_types=[FactoryError])
+class ForgetImageWorkflow:
+    """Records that an image is forgotten; its bytes stay as long as a machine is made of them."""
+
+    @workflow.run
+    async def run(self, request: ForgetInput) -> None:
+        """Record it."""
+        await record_image(request.image_id, DeleteImage(requested_by=request.command.requested_by))

@@ -18,6 +18,13 @@ class DeleteImageCommand(Value):
     requested_by: str = "signal"
 
 
+class ForgetInput(Value):
+    """Forget an image whose upload is long over."""
+
+    image_id: str
+    command: DeleteImageCommand
+
+
 class ImageOutcome(Value):
     """How it ended."""
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.imaging.import_models import DiscardInput, DiscardResult, ImportInput, ImportResult
 from activities.imaging.models import (
     AssembleInput,
     AssembleResult,
@@ -19,8 +20,8 @@ from activities.imaging.models import (
     SurveyInput,
     SurveyResult,
 )
-from activities.imaging.ports import Assembler, BlobStore, LayerBuilder, Publisher, Resolver
-from activities.session import StepSessions
+from activities.imaging.ports import Assembler, BlobStore, Importer, LayerBuilder, Publisher, Resolver
+from activities.session import StepSessions, heartbeats
 from activities.step_log import StepLog
 from domain.artifacts import LayerKind
 from domain.build.steps import StepName
@@ -50,6 +51,7 @@ class ImagingActivities:
     layers: LayerBuilder
     assembler: Assembler
     publisher: Publisher
+    importer: Importer
 
     @activity.defn
     async def survey_host(self, request: SurveyInput) -> SurveyResult:
@@ -94,6 +96,17 @@ class ImagingActivities:
         """Copy the artifacts and their evidence to the object store and read them back."""
         async with self.sessions.open(request.job, "publish") as log:
             return await self.publisher.publish(request, log)
+
+    @activity.defn
+    async def import_image(self, request: ImportInput) -> ImportResult:
+        """Check an upload and make it a blob."""
+        async with heartbeats():
+            return await self.importer.take(request, _Unlogged().progress)
+
+    @activity.defn
+    async def discard_upload(self, request: DiscardInput) -> DiscardResult:
+        """Remove the parts of an upload."""
+        return DiscardResult(parts=await self.importer.discard(request.image_id))
 
     async def _layer(self, request: LayerInput, kind: LayerKind) -> LayerResult:
         async with self.sessions.open(request.job, _STEP_OF[kind]) as log:

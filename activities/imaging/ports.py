@@ -1,8 +1,10 @@
 """The effects of image building, as the activity class needs them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from activities.imaging.import_models import ImportInput, ImportResult
 from activities.imaging.models import (
     AssembleInput,
     AssembleResult,
@@ -74,4 +76,16 @@ class Publisher(Protocol):
 
     async def publish(self, request: PublishInput, log: StepLog) -> PublishResult:
         """Upload what is not there yet and read every digest back."""
+        ...
+
+
+class Importer(Protocol):
+    """Makes blobs of uploads."""
+
+    async def take(self, request: ImportInput, progress: Callable[[float, str], None]) -> ImportResult:
+        """Check the upload and store it; raises `Verdict` (`image.…`) for one that cannot be used."""
+        ...
+
+    async def discard(self, image_id: str) -> int:
+        """Remove the parts of an upload; harmless to repeat."""
         ...

@@ -6,9 +6,7 @@ import hmac
 from domain.caller import Caller, Permission
 
 LOCAL_ORG = "local"
-OPERATOR = Caller(
-    org_id=LOCAL_ORG, subject="operator", plan="self-hosted", permissions=frozenset({Permission.READ, Permission.BUILD})
-)
+OPERATOR = Caller(org_id=LOCAL_ORG, subject="operator", plan="self-hosted", permissions=frozenset(Permission))
 
 
 class OperatorKeyVerifier:

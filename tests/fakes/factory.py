@@ -11,14 +11,20 @@ from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState, BuildStatus, evolve
 from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem
+from domain.image.state import ImageState
+from domain.vm.state import VmState
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.org_reads import Model
+from infra.console_tickets import TicketSigner
 from infra.ports import LogPage, LogRecord
 from infra.signed_links import LinkSigner
+from infra.uploads import UploadSigner
 from service.admission.credentials import OPERATOR
 from service.factory import Factory
 from service.hosts import allowed_hosts
 from service.recipe_catalog import load_catalog
+from tests.fakes.consoles import FakeGrants
+from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
@@ -34,6 +40,8 @@ class FakeReads:
 
     def __init__(self) -> None:
         self.builds: dict[str, BuildState] = {}
+        self.images: dict[str, ImageState] = {}
+        self.vms: dict[str, VmState] = {}
         self.step_durations: tuple[StepDuration, ...] = ()
         self.waits: list[tuple[str, int, float]] = []
         self.arriving: list[e.BuildEvent] = []
@@ -47,7 +55,9 @@ class FakeReads:
     @asynccontextmanager
     async def org(self, org_id: str) -> AsyncGenerator["_OrgReads"]:
         await self.ping()
-        yield _OrgReads(_BuildReads(self, org_id))
+        yield _OrgReads(
+            builds=_BuildReads(self, org_id), images=FakeImageReads(self.images, org_id), vms=_VmReads(self.vms, org_id)
+        )
 
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
         """Bring the events that are on their way, one for each wait."""
@@ -66,6 +76,18 @@ class FakeReads:
 @dataclass(frozen=True)
 class _OrgReads:
     builds: "_BuildReads"
+    images: FakeImageReads
+    vms: "_VmReads"
+
+
+class _VmReads:
+    def __init__(self, vms: dict[str, VmState], org_id: str) -> None:
+        self._vms = vms
+        self._org_id = org_id
+
+    async def get(self, vm_id: str) -> VmState | None:
+        state = self._vms.get(vm_id)
+        return state if state is not None and state.org_id == self._org_id else None
 
 
 class _BuildReads:
@@ -132,9 +154,9 @@ class FakeWorkflows:
         await self.ping()
         self.cancels.append((build_id, command))
 
-    async def validate_recipe(self, request: ValidateInput) -> ValidateResult:
+    async def validate_recipe(self, question: ValidateInput) -> ValidateResult:
         await self.ping()
-        self.validated.append(request)
+        self.validated.append(question)
         return ValidateResult(problems=self.verdicts)
 
     async def ping(self) -> None:
@@ -205,6 +227,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.workflows = FakeWorkflows(self.reads)
+        self.images = FakeImages(self.reads.images)
+        self.grants = FakeGrants(now=lambda: self.now)
         numbers = itertools.count(1)
         self.factory = Factory(
             reads=self.reads,
@@ -212,6 +236,10 @@ class World:
             logs=self.logs,
             objects=self.objects,
             links=LinkSigner(b"k" * 32),
+            uploads=UploadSigner(b"k" * 32),
+            images=self.images,
+            consoles=self.grants,
+            tickets=TicketSigner(b"k" * 32),
             credentials=FakeCredentials(),
             catalog=load_catalog(),
             public_url=self.public_url,
