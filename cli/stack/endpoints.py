@@ -9,21 +9,25 @@ from infra import embedded_postgres
 from infra.keys import Secrets
 from infra.libvirt_paths import LibvirtPaths
 from infra.settings import S3Settings, Settings, TemporalSettings
+from service.admission.names import ADMISSION_ROLE
 
 
 class Endpoints(Value):
-    """The addresses of all parts. `admin_url` is for migrations alone: its role may make the other two."""
+    """The addresses of all parts. `admin_url` is for migrations alone: its role may make the others."""
 
     temporal: TemporalSettings
     temporal_ui: str | None
     admin_url: SecretStr
     owner_password: SecretStr
     front_password: SecretStr
+    admission_password: SecretStr
     owner_url: SecretStr
     front_url: SecretStr
+    admission_url: SecretStr
     s3: S3Settings
     libvirt_uri: str
     mcp_url: str
+    relay_bind: str
     embedded: frozenset[str] = Field(description="The parts that this stack runs itself.")
 
 
@@ -38,19 +42,26 @@ def find_endpoints(settings: Settings, ports: dict[str, int]) -> Endpoints:
         "mcp": settings.mcp_url,
     }
     temporal_ui = None if settings.temporal else f"http://127.0.0.1:{ports['temporal_ui']}"
-    owner, front = secrets.password("database-owner"), secrets.password("database-front")
-    admin_url, owner_url, front_url = _database(settings, ports["postgres"], secrets, owner, front)
+    owner = secrets.password("database-owner")
+    admin_url, owner_url = _database(settings, ports["postgres"], secrets, owner)
+    front_url = _of_role(settings.front_database_url, admin_url, FRONT_ROLE, secrets.password("database-front"))
+    admission_url = _of_role(
+        settings.admission_database_url, admin_url, ADMISSION_ROLE, secrets.password("database-admission")
+    )
     return Endpoints(
         temporal=settings.temporal or TemporalSettings(address=f"127.0.0.1:{ports['temporal']}"),
         temporal_ui=temporal_ui,
         admin_url=SecretStr(admin_url),
         owner_password=SecretStr(owner),
         front_password=SecretStr(_password_of(front_url)),
+        admission_password=SecretStr(_password_of(admission_url)),
         owner_url=SecretStr(owner_url),
         front_url=SecretStr(front_url),
+        admission_url=SecretStr(admission_url),
         s3=settings.s3 or _embedded_s3(ports["s3"], secrets),
         libvirt_uri=settings.libvirt_uri or LibvirtPaths(home=settings.home).uri,
         mcp_url=settings.mcp_url or f"http://127.0.0.1:{ports['mcp']}",
+        relay_bind=_relay_bind(settings, ports["relay"]),
         embedded=frozenset(name for name, value in given.items() if value is None),
     )
 
@@ -63,17 +74,22 @@ def _embedded_s3(port: int, secrets: Secrets) -> S3Settings:
     )
 
 
-def _database(settings: Settings, port: int, secrets: Secrets, owner: str, front: str) -> tuple[str, str, str]:
+def _database(settings: Settings, port: int, secrets: Secrets, owner: str) -> tuple[str, str]:
     if settings.database_url is None:
-        return (
-            embedded_postgres.url(port, embedded_postgres.SUPERUSER, secrets.password("postgres")),
-            embedded_postgres.url(port, OWNER_ROLE, owner),
-            embedded_postgres.url(port, FRONT_ROLE, front),
-        )
+        admin = embedded_postgres.url(port, embedded_postgres.SUPERUSER, secrets.password("postgres"))
+        return admin, embedded_postgres.url(port, OWNER_ROLE, owner)
     admin = settings.database_url.get_secret_value()
-    owner_url = admin if _user_of(admin) == OWNER_ROLE else _for_role(admin, OWNER_ROLE, owner)
-    given = settings.front_database_url
-    return admin, owner_url, given.get_secret_value() if given else _for_role(admin, FRONT_ROLE, front)
+    return admin, admin if _user_of(admin) == OWNER_ROLE else _for_role(admin, OWNER_ROLE, owner)
+
+
+def _relay_bind(settings: Settings, port: int) -> str:
+    """Where the console relay listens: at the same port after a restart, because machines keep its address."""
+    address, _, given = settings.relay_bind.rpartition(":")
+    return f"{address}:{port}" if int(given) == 0 else settings.relay_bind
+
+
+def _of_role(given: SecretStr | None, admin: str, role: str, password: str) -> str:
+    return given.get_secret_value() if given else _for_role(admin, role, password)
 
 
 def _for_role(url: str, role: str, password: str) -> str:
@@ -99,6 +115,7 @@ def _parts_of(url: str) -> dict[str, object]:
     except ProgrammingError:
         raise Verdict.because(
             "settings.invalid",
-            "DATABASE_URL and OPENFACTORY_FRONT_DATABASE_URL must look like postgresql://user:password@host:port/name",
+            "DATABASE_URL, OPENFACTORY_FRONT_DATABASE_URL and OPENFACTORY_ADMISSION_DATABASE_URL must look like "
+            "postgresql://user:password@host:port/name",
             path="DATABASE_URL",
         ) from None

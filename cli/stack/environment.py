@@ -19,6 +19,7 @@ _OF_HOSTS: Final = (
     "OPENFACTORY_SECURITY_MIRROR",
     "OPENFACTORY_IMAGE_MIRROR",
 )
+_OF_RELAYS: Final = ("OPENFACTORY_RELAY_SECRET", "OPENFACTORY_RELAY_URL")
 _SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -47,7 +48,7 @@ class Environments:
         settings = self._settings
         return {
             **self.base(part),
-            **self._copied(("OPENFACTORY_ALLOWED_HOSTS",)),
+            **self._copied(("OPENFACTORY_ALLOWED_HOSTS", "OPENFACTORY_EGRESS_ALLOW")),
             "PYTHONPATH": str(ROOT),
             "PYTHONSAFEPATH": "1",
             "PYTHONNOUSERSITE": "1",
@@ -80,8 +81,12 @@ class Environments:
         return {"DATABASE_URL": self._endpoints.owner_url.get_secret_value()}
 
     def front(self) -> dict[str, str]:
-        """The database as the role that only reads: for the faces."""
-        return {"OPENFACTORY_FRONT_DATABASE_URL": self._endpoints.front_url.get_secret_value()}
+        """The database as the role that only reads and as the one that lets in: for the faces."""
+        return {
+            "OPENFACTORY_FRONT_DATABASE_URL": self._endpoints.front_url.get_secret_value(),
+            "OPENFACTORY_ADMISSION_DATABASE_URL": self._endpoints.admission_url.get_secret_value(),
+            **self._copied(_OF_RELAYS),
+        }
 
     def migration(self) -> dict[str, str]:
         """The database as a role that may make the others, and their passwords."""
@@ -89,12 +94,14 @@ class Environments:
             "DATABASE_URL": self._endpoints.admin_url.get_secret_value(),
             "OPENFACTORY_OWNER_PASSWORD": self._endpoints.owner_password.get_secret_value(),
             "OPENFACTORY_FRONT_PASSWORD": self._endpoints.front_password.get_secret_value(),
+            "OPENFACTORY_ADMISSION_PASSWORD": self._endpoints.admission_password.get_secret_value(),
         }
 
     def host(self) -> dict[str, str]:
         """What the work on this machine needs: the hypervisor, the mirrors and the road to them."""
         return {
-            **self._copied((*_OF_HOSTS, *_PROXIES)),
+            **self._copied((*_OF_HOSTS, *_OF_RELAYS, *_PROXIES)),
+            "OPENFACTORY_RELAY_BIND": self._endpoints.relay_bind,
             "OPENFACTORY_LIBVIRT_URI": self._endpoints.libvirt_uri,
         }
 

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -23,6 +23,7 @@ from event_store.schema import migrate
 from infra import settings as configuration
 from infra.settings import Settings
 from infra.telemetry import configure_logging
+from service.admission.schema import migrate_admission
 from workflows.connect import connect
 
 _RETENTION: Final = timedelta(days=30)
@@ -30,7 +31,15 @@ _LEFT_TO_THE_OPERATOR: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.U
 _log = logging.getLogger(__name__)
 
 
-async def prepare(settings: Settings, owner_password: str, front_password: str) -> None:
+class Passwords(NamedTuple):
+    """Of the three roles of the database."""
+
+    owner: str
+    front: str
+    admission: str
+
+
+async def prepare(settings: Settings, passwords: Passwords) -> None:
     """Bring database and workflow engine to what this release needs.
 
     Raises:
@@ -40,9 +49,14 @@ async def prepare(settings: Settings, owner_password: str, front_password: str) 
     async with asyncio.TaskGroup() as group:
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
-            group.create_task(asyncio.to_thread(migrate, url, owner_password, front_password))
+            group.create_task(asyncio.to_thread(_prepare_database, url, passwords))
         if settings.temporal is not None:
             group.create_task(_prepare_namespace(settings))
+
+
+def _prepare_database(url: str, passwords: Passwords) -> None:
+    migrate(url, passwords.owner, passwords.front)
+    migrate_admission(url, passwords.admission)
 
 
 async def _prepare_namespace(settings: Settings) -> None:
@@ -71,10 +85,10 @@ async def _prepare_namespace(settings: Settings) -> None:
 def main() -> int:
     """Prepare everything that the environment names; the exit status tells if it worked."""
     configure_logging("migrate")
-    owner, front = (os.environ.get(f"OPENFACTORY_{role}_PASSWORD", "") for role in ("OWNER", "FRONT"))
+    passwords = Passwords(*(os.environ.get(f"OPENFACTORY_{role.upper()}_PASSWORD", "") for role in Passwords._fields))
     status = 0
     try:
-        asyncio.run(prepare(configuration.load(), owner, front))
+        asyncio.run(prepare(configuration.load(), passwords))
     except* FactoryError as group:
         status = 1
         for error in group.exceptions:

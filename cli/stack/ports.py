@@ -32,6 +32,7 @@ NAMES: Final = (
     "s3_filer",
     "s3_filer_grpc",
     "mcp",
+    "relay",
 )
 
 

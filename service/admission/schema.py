@@ -3,7 +3,7 @@
 The role owns its own schema and sees nothing else, and no other role sees that schema.
 """
 
-from typing import Any, Final, LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection
@@ -12,9 +12,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from event_store.roles import put_roles, roles_missing, url_of
 from event_store.schema import administration
-
-ADMISSION_ROLE: Final = "openfactory_admission"
-ADMISSION_SCHEMA: Final = "admission"
+from service.admission.names import ADMISSION_ROLE, ADMISSION_SCHEMA
 
 _TABLES: tuple[LiteralString, ...] = (
     """

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from domain.console import ConsoleGrant, ConsoleSession
 from domain.errors import Fault
+from domain.vm.spec import ImageRef, VmSpec
+from domain.vm.state import VmState, VmStatus
 from service.admission.grants import LINK_LIFETIME, SESSION_LENGTH
 from service.ports import MintedLink, OpenedConsole
 
+VM_ID = "11111111-1111-4111-8111-111111111111"
 Listener = Callable[[bytes], None]
 
 
@@ -139,3 +142,24 @@ class FakeGrants:
     def _answer(self) -> None:
         if self.away:
             raise Fault.because("database.unavailable", "the database at 10.9.8.7 does not answer")
+
+
+def vm_with_console(relay: str | None, *, status: VmStatus = "running", name: str = "web") -> VmState:
+    """Make a machine of the local organization as the read model shows it."""
+    at = datetime(2030, 1, 2, tzinfo=UTC)
+    image = ImageRef(digest="0" * 64, bytes=1, format="qcow2", source="build", source_id="b")
+    return VmState(
+        vm_id=VM_ID,
+        org_id="local",
+        version=3,
+        status=status,
+        settled="running",
+        requested_by="operator",
+        requested_at=at,
+        updated_at=at,
+        plan="self-hosted",
+        spec=VmSpec(name=name, image=image),
+        input_digest="0" * 64,
+        verification="verified",
+        relay=relay,
+    )

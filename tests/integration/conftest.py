@@ -28,6 +28,7 @@ _START_SECONDS = 60.0
 _PASSWORD = "test-superuser"
 OWNER_PASSWORD = "test-owner"
 FRONT_PASSWORD = "test-front"
+ADMISSION_PASSWORD = "test-admission"
 
 
 def free_ports(count: int) -> list[int]:

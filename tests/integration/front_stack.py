@@ -27,7 +27,8 @@ from event_store.front import FrontDatabase
 from event_store.schema import Migrated, migrate
 from infra.keys import Secrets
 from infra.settings import S3Settings
-from tests.integration.conftest import FRONT_PASSWORD, OWNER_PASSWORD, free_ports, server
+from service.admission.schema import migrate_admission
+from tests.integration.conftest import ADMISSION_PASSWORD, FRONT_PASSWORD, OWNER_PASSWORD, free_ports, server
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
@@ -44,6 +45,7 @@ class FrontStack:
     database: Migrated
     s3: S3Settings
     temporal: str
+    admission_url: str
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, subprocess.Popen[bytes]])
 
     @property
@@ -95,6 +97,7 @@ class FrontStack:
             "OPENFACTORY_PORT": str(self.gateway_port),
             "OPENFACTORY_MCP_URL": f"http://127.0.0.1:{self.mcp_port}",
             "OPENFACTORY_FRONT_DATABASE_URL": self.database.front_url,
+            "OPENFACTORY_ADMISSION_DATABASE_URL": self.admission_url,
             "DATABASE_URL": self.database.owner_url,
             "TEMPORAL_ADDRESS": self.temporal,
             "S3_ENDPOINT": self.s3.endpoint,
@@ -134,11 +137,13 @@ def front_stack(
     name = f"front_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-    database = migrate(make_conninfo(postgres_server, dbname=name), OWNER_PASSWORD, FRONT_PASSWORD)
+    admin_url = make_conninfo(postgres_server, dbname=name)
+    database = migrate(admin_url, OWNER_PASSWORD, FRONT_PASSWORD)
+    admission_url = migrate_admission(admin_url, ADMISSION_PASSWORD)
     gateway, mcp = free_ports(2)
     home = tmp_path_factory.mktemp("front")
     bucket = s3_server.model_copy(update={"bucket": f"front-{secrets.token_hex(6)}"})
-    stack = FrontStack(home, gateway, mcp, database, bucket, temporal_address)
+    stack = FrontStack(home, gateway, mcp, database, bucket, temporal_address, admission_url)
     try:
         for module in ("event_store.projector", "mcp_server", "console"):
             stack.start(module)

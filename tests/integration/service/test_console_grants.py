@@ -17,19 +17,18 @@ from service.admission.grants import LINK_LIFETIME, SESSION_LENGTH, ConsoleGrant
 from service.admission.schema import migrate_admission
 from service.ports import ConsoleAdmission
 from tests.fakes.consoles import FakeGrants
-from tests.integration.conftest import FRONT_PASSWORD, OWNER_PASSWORD
+from tests.integration.conftest import ADMISSION_PASSWORD, FRONT_PASSWORD, OWNER_PASSWORD
 
 pytestmark = pytest.mark.integration
 
 GRANT = ConsoleGrant(org_id="org-a", subject="ann", vm_id="vm-1", channel="vnc", mode="view")
-PASSWORD = "test-admission"
 
 Make = Callable[..., ConsoleAdmission]
 
 
 @pytest.fixture
 def admission_url(postgres_url: str) -> str:
-    return migrate_admission(postgres_url, PASSWORD)
+    return migrate_admission(postgres_url, ADMISSION_PASSWORD)
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -149,8 +148,8 @@ async def test_a_database_that_is_away_is_a_fault(admission_url: str) -> None:
 
 def test_each_role_sees_its_own_schema_alone(postgres_url: str) -> None:
     database = migrate(postgres_url, OWNER_PASSWORD, FRONT_PASSWORD)
-    url = migrate_admission(postgres_url, PASSWORD)
-    assert migrate_admission(postgres_url, PASSWORD) == url
+    url = migrate_admission(postgres_url, ADMISSION_PASSWORD)
+    assert migrate_admission(postgres_url, ADMISSION_PASSWORD) == url
     denied = psycopg.errors.InsufficientPrivilege
     for role, statement in (
         (url, "SELECT * FROM event_log.stored_events"),
@@ -170,7 +169,7 @@ def test_without_the_right_to_make_the_schema_the_sql_to_run_is_told(postgres_ur
         admin.execute("CREATE ROLE nobody_special LOGIN PASSWORD 'x'")
         try:
             with pytest.raises(Verdict) as refused:
-                migrate_admission(make_conninfo(postgres_url, user="nobody_special", password="x"), PASSWORD)
+                migrate_admission(make_conninfo(postgres_url, user="nobody_special", password="x"), ADMISSION_PASSWORD)
         finally:
             admin.execute("DROP ROLE nobody_special")
     assert refused.value.code == "database.roles_missing"

@@ -9,7 +9,12 @@ from cli.stack.ports import NAMES
 from infra.settings import Settings, load
 
 PORTS = {name: 20000 + number for number, name in enumerate(NAMES)}
-SECRET_NAMES = ("DATABASE_URL", "OPENFACTORY_FRONT_DATABASE_URL", "S3_SECRET_KEY")
+SECRET_NAMES = (
+    "DATABASE_URL",
+    "OPENFACTORY_FRONT_DATABASE_URL",
+    "OPENFACTORY_ADMISSION_DATABASE_URL",
+    "S3_SECRET_KEY",
+)
 
 
 def settings(home: Path, **environ: str) -> Settings:
@@ -57,9 +62,16 @@ def test_what_is_configured_is_not_run_here(home: Path, part: str, environ: dict
 def test_a_host_worker_is_never_told_of_the_database(home: Path) -> None:
     parts, endpoints = stack(settings(home))
     told = parts["host-worker"].env
-    assert not {"DATABASE_URL", "OPENFACTORY_FRONT_DATABASE_URL"} & set(told)
+    assert not {"DATABASE_URL", "OPENFACTORY_FRONT_DATABASE_URL", "OPENFACTORY_ADMISSION_DATABASE_URL"} & set(told)
     assert endpoints.owner_password.get_secret_value() not in "".join(told.values())
     assert endpoints.front_password.get_secret_value() not in "".join(told.values())
+    assert endpoints.admission_password.get_secret_value() not in "".join(told.values())
+
+
+def test_the_console_relay_listens_where_it_listened_before_on_loopback_unless_told_otherwise(home: Path) -> None:
+    assert stack(settings(home))[0]["host-worker"].env["OPENFACTORY_RELAY_BIND"] == f"127.0.0.1:{PORTS['relay']}"
+    parts, _ = stack(settings(home, OPENFACTORY_RELAY_BIND="10.0.0.5:7301"))
+    assert parts["host-worker"].env["OPENFACTORY_RELAY_BIND"] == "10.0.0.5:7301"
 
 
 @pytest.mark.parametrize("name", ["mcp", "gateway"])
@@ -101,6 +113,7 @@ def test_a_database_of_the_users_gets_its_roles_by_their_own_names(home: Path) -
     _, endpoints = stack(settings(home, DATABASE_URL="postgresql://me:pw@db.example:5432/of"))
     assert "user=openfactory_owner" in endpoints.owner_url.get_secret_value()
     assert "user=openfactory_front" in endpoints.front_url.get_secret_value()
+    assert "user=openfactory_admission" in endpoints.admission_url.get_secret_value()
     assert "pw" not in endpoints.owner_url.get_secret_value().replace("password", "")
 
 
