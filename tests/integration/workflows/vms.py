@@ -1,0 +1,118 @@
+"""Machines on a real Temporal server: the core, a fleet, and hosts of fakes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
+
+from activities.failures import TypedFailures
+from tests.fakes.vm_host import FakeVmHost
+from tests.fakes.vm_recording import FakeVmRecording
+from tests.machines import request
+from workflows import policies
+from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.fleet import FleetWorkflow
+from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
+from workflows.vm import VmWorkflow
+from workflows.vm_client import VmClient
+from workflows.vm_models import VmInput, VmOutcome
+
+Vm = WorkflowHandle[VmWorkflow, VmOutcome]
+
+
+@dataclass
+class Yard:
+    """The core and some hosts, all in this process."""
+
+    client: Client
+    recording: FakeVmRecording = field(default_factory=FakeVmRecording)
+    hosts: dict[str, FakeVmHost] = field(default_factory=dict[str, FakeVmHost])
+
+    @property
+    def vms(self) -> VmClient:
+        return VmClient(self.client)
+
+    @property
+    def fleet(self) -> WorkflowHandle[FleetWorkflow, None]:
+        return self.client.get_workflow_handle_for(FleetWorkflow.run, FLEET_ID)
+
+    @asynccontextmanager
+    async def running(self, *hosts: str, memory: int = 4096) -> AsyncGenerator[None]:
+        """Run the core, a new fleet and these hosts."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.core())
+            await self.client.start_workflow(
+                FleetWorkflow.run, FleetInput(), id=FLEET_ID, task_queue=policies.CORE_QUEUE
+            )
+            stack.push_async_callback(self._end)
+            for name in hosts:
+                await self.add_host(stack, name, memory)
+            yield
+
+    def core(self) -> Worker:
+        return Worker(
+            self.client,
+            task_queue=policies.CORE_QUEUE,
+            workflows=list(WORKFLOWS),
+            activities=[self.recording.record_vm],
+            interceptors=[TypedFailures()],
+            workflow_runner=workflow_runner(),
+        )
+
+    async def add_host(self, stack: AsyncExitStack, name: str, memory: int = 4096) -> FakeVmHost:
+        """Run a host and have it tell the fleet."""
+        host = self.hosts[name] = FakeVmHost(self.client, name, memory=memory)
+        await stack.enter_async_context(self.worker(host))
+        stack.push_async_callback(host.stop_beating)
+        await self.fleet.signal(FleetWorkflow.host_up, host.capacity())
+        return host
+
+    def worker(self, host: FakeVmHost) -> Worker:
+        return Worker(
+            self.client,
+            task_queue=host.queue,
+            activities=list(host.activities),  # pyright: ignore[reportArgumentType] - the activities of a fake
+            interceptors=[TypedFailures()],
+            max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
+        )
+
+    async def create(self, vm_id: str | None = None, **changes: object) -> str:
+        """Ask for a machine and return its id."""
+        given = request(vm_id or str(uuid.uuid4()), **changes)
+        await self.vms.create(VmInput(request=given))
+        return given.vm_id
+
+    async def ready(self, **changes: object) -> str:
+        """Have a machine that runs and answers."""
+        vm_id = await self.create(**changes)
+        await self.recording.until(vm_id, lambda vm: vm.ready)
+        return vm_id
+
+    def handle(self, vm_id: str) -> Vm:
+        return self.client.get_workflow_handle_for(VmWorkflow.run, f"vm-{vm_id}")
+
+    async def ended(self, vm_id: str) -> VmOutcome:
+        return await asyncio.wait_for(self.handle(vm_id).result(), 60)
+
+    async def room(self) -> FleetView:
+        return await self.fleet.query(FleetWorkflow.overview)
+
+    async def _end(self) -> None:
+        """End what a failed test left."""
+        for vm_id in self.recording.streams:
+            await _terminate(self.handle(vm_id))
+        await _terminate(self.fleet)
+
+
+async def _terminate(handle: WorkflowHandle[Any, Any]) -> None:
+    try:
+        await handle.terminate("the test is over")
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
