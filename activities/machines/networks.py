@@ -1,0 +1,118 @@
+"""The networks of this host's VMs (docs/adr/0007-guest-networks.md).
+
+Every VM has an uplink of its own, on which it gets an address by DHCP and reaches out or does not; and a card
+on each of its private networks. All of them are bridges in libvirt's namespace, made by its switchboard.
+
+Names on private networks reach a machine in two ways, because neither reaches all:
+
+- By DNS, from the nameserver of its uplink, which knows its networks and no others. That needs nothing of the
+  guest but DHCP, so it holds for any image. But systemd-resolved, which our own images have, asks no nameserver
+  for a name without a dot, and ignores the search domain of a lease.
+- By a marked block in its /etc/hosts, written by `introduce` through the guest agent or SSH. That holds for
+  every libc and resolver; and the same program gives a card its address where no DHCP client looks after it.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from activities.machines.ports import Guest
+from domain.errors import Verdict
+from domain.vm.spec import Network
+from infra.libvirt_paths import LibvirtPaths
+from infra.netns import client
+from infra.netns.models import Cabling, KnownName, Names, Plug, Seat, Sweep, Unplug
+from infra.netns.relay import Stream
+
+_SCRIPT = Path(__file__).with_name("join_networks.sh")
+_JOIN_SECONDS = 60.0
+_SHOWN = 500
+
+
+class GuestNetworks:
+    """Links of the machines of one home, named as libvirt's domains are. All methods are harmless to repeat."""
+
+    def __init__(self, paths: LibvirtPaths) -> None:
+        self._socket = client.socket_path(paths.root / "run")
+
+    async def plug(self, machine: str, org_id: str, networks: Iterable[Network], *, egress: bool) -> Cabling:
+        """Make a machine's links, before each of its starts; addresses stay the same until it is forgotten.
+
+        Machines of one organization share a network if its scope and name are the same.
+
+        Raises:
+            Verdict: `network.name_taken`.
+            Fault: `network.full`, `network.unavailable` or `command.…`.
+
+        """
+        seats = tuple(
+            Seat(key=f"{org_id}/{network.scope}/{network.name}", name=network.name, hostname=network.hostname)
+            for network in networks
+        )
+        reply = await client.ask(self._socket, Plug(machine=machine, egress=egress, seats=seats))
+        return _cabling(reply.cabling)
+
+    async def unplug(self, machine: str, *, forget: bool) -> int:
+        """Remove a machine's links when it is off, and with `forget` its addresses too; answers 1 if there were any.
+
+        Raises:
+            Fault: `network.unavailable` or `command.…`.
+
+        """
+        return (await client.ask(self._socket, Unplug(machine=machine, forget=forget))).removed
+
+    async def sweep(self, keep: Iterable[str]) -> int:
+        """Forget all machines but those named; answers how many.
+
+        Raises:
+            Fault: `network.unavailable` or `command.…`.
+
+        """
+        return (await client.ask(self._socket, Sweep(keep=tuple(keep)))).removed
+
+    async def introduce(self, machine: str, guest: Guest) -> tuple[KnownName, ...]:
+        """Give a running guest its addresses and tell it who is on its networks; answers who.
+
+        Again after other machines have joined: those that come later are not known yet.
+
+        Raises:
+            Verdict: `guest.network` when the guest cannot be given its addresses, and what `Guest.run` raises.
+            Fault: `network.unavailable`, `network.unknown_machine`, and what `Guest.run` raises.
+
+        """
+        reply = await client.ask(self._socket, Names(machine=machine))
+        cards = _cabling(reply.cabling).networks
+        if not cards:
+            return ()
+        arguments = [word for card in cards for word in (card.mac, f"{card.address}/{card.prefix}")]
+        lines = "".join(f"{name.address}\t{' '.join(name.names)}\n" for name in reply.names)
+        argv = ("/bin/sh", "-c", _script(), "join-networks", *arguments)
+        done = await guest.run(argv, timeout=_JOIN_SECONDS, stdin=lines.encode())
+        if done.status != 0:
+            raise Verdict.because(
+                "guest.network",
+                f"{machine} could not be put on its networks: {done.stderr[:_SHOWN].decode(errors='replace')}",
+                next="See that the image has ip(8) and a virtio network driver, and can write /etc/hosts.",
+            )
+        return reply.names
+
+    async def open_guest_port(self, machine: str, port: int) -> Stream:
+        """Open a stream to a TCP port of a running guest, by its uplink; the caller closes it.
+
+        Raises:
+            Verdict: `guest.port_closed`.
+            Fault: `network.unavailable` or `network.unknown_machine`.
+
+        """
+        return await client.connect(self._socket, machine, port)
+
+
+@cache
+def _script() -> str:
+    return _SCRIPT.read_text(encoding="utf-8")
+
+
+def _cabling(answered: Cabling | None) -> Cabling:
+    if answered is None:  # a switchboard of another version
+        raise Verdict.because("network.bad_answer", "the switchboard told no links", next="Restart the stack.")
+    return answered
