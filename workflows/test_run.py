@@ -90,7 +90,7 @@ class RunWorkflow:
         self._work = asyncio.create_task(self._test())
         watch = asyncio.create_task(workflow.wait_condition(lambda: self._machines.broken() is not None))
         try:
-            await asyncio.wait([self._work, watch], return_when=asyncio.FIRST_COMPLETED)
+            await workflow.wait([self._work, watch], return_when=asyncio.FIRST_COMPLETED)
             await self._stop_if_broken()
             await self._work
         except MachineFailed as failure:
@@ -101,7 +101,7 @@ class RunWorkflow:
         finally:
             watch.cancel()
             self._work.cancel()
-            await asyncio.wait([self._work])
+            await workflow.wait([self._work])
         return c.FinishRun()
 
     async def _stop_if_broken(self) -> None:
@@ -110,7 +110,7 @@ class RunWorkflow:
         if self._work is None or self._work.done() or broken is None:
             return
         self._work.cancel()
-        await asyncio.wait([self._work])
+        await workflow.wait([self._work])
         if self._cancel is not None:
             raise asyncio.CancelledError
         raise MachineFailed(broken)

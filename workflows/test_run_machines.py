@@ -103,6 +103,19 @@ class RunMachines:
             {"kind": kind, "problems": [p for detail in found for p in detail.problems]}
         )
 
+    def too_late(self, waiting: list[RunMachine]) -> FailureDetail:
+        """Say of machines that took too long whether the factory had no room or the guest did not come up."""
+        statuses = {machine.slot: self._status(machine) for machine in waiting}
+        unplaced = [slot for slot, status in statuses.items() if status not in _UP]
+        minutes = policies.MACHINES_LIMIT.total_seconds() / 60
+        if unplaced:
+            message = f"no host had room for {', '.join(unplaced)} within {minutes:.0f} minutes"
+            problem = Problem(code="host.no_room", message=message, retryable=True, next="Run it again later.")
+            return FailureDetail(kind="fault", problems=(problem,))
+        message = f"the guest of {', '.join(statuses)} did not answer within {minutes:.0f} minutes"
+        advice = "Look at the machine's console and serial log; run it again with a hold to keep the machine."
+        return FailureDetail(kind="verdict", problems=(Problem(code="boot.timeout", message=message, next=advice),))
+
     async def give_back(self, reason: str) -> None:
         """Have every machine that the run made removed; harmless to repeat, and for those that are gone."""
         for slot in self._asked:
@@ -172,19 +185,7 @@ class RunMachines:
                 timeout_summary=f"Waiting for {', '.join(waiting)}",
             )
         except TimeoutError:
-            raise MachineFailed(self._too_late(waiting)) from None
-
-    def _too_late(self, waiting: dict[str, RunMachine]) -> FailureDetail:
-        statuses = {slot: self._status(machine) for slot, machine in waiting.items()}
-        unplaced = [slot for slot, status in statuses.items() if status not in _UP]
-        minutes = policies.MACHINES_LIMIT.total_seconds() / 60
-        if unplaced:
-            message = f"no host had room for {', '.join(unplaced)} within {minutes:.0f} minutes"
-            problem = Problem(code="host.no_room", message=message, retryable=True, next="Run it again later.")
-            return FailureDetail(kind="fault", problems=(problem,))
-        message = f"the guest of {', '.join(statuses)} did not answer within {minutes:.0f} minutes"
-        advice = "Look at the machine's console and serial log; run it again with a hold to keep the machine."
-        return FailureDetail(kind="verdict", problems=(Problem(code="boot.timeout", message=message, next=advice),))
+            raise MachineFailed(self.too_late(list(waiting.values()))) from None
 
     def _answers(self, machine: RunMachine) -> bool:
         brief = self._briefs.get(self.vm_id(machine.slot))
