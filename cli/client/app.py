@@ -8,6 +8,7 @@ import typer
 
 from cli.client import builds, downloads, logs, recipes
 from cli.client.exits import EPILOG
+from cli.client.images import images
 from cli.client.output import run
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
         ("whoami", whoami),
     ):
         app.command(name, epilog=EPILOG, rich_help_panel="Drive a factory")(command)
+    app.add_typer(images, name="image", rich_help_panel="Drive a factory")
 
 
 def build(

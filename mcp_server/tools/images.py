@@ -59,6 +59,9 @@ class ImageTools:
         return await images.get_image(self._factory, self._caller_of(ctx), image_id)
 
     @face("Forget an uploaded image", END)
-    async def delete_image(self, ctx: Context[Any, Any], image_id: ImageId) -> ImageView:
-        """Forget an uploaded image; machines made of it go on."""
+    async def delete_image(
+        self, ctx: Context[Any, Any], image_id: ImageId, request_key: RequestKey = None
+    ) -> ImageView:
+        """Forget an uploaded image; machines made of it go on. Forgetting it again changes nothing."""
+        del request_key  # every mutation takes one; this one is harmless to repeat without it
         return await images.delete_image(self._factory, self._caller_of(ctx), image_id)
