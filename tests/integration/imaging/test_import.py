@@ -51,6 +51,7 @@ def importing(tmp_path: Path) -> Importing:
 
 def qcow2(folder: Path, *options: str, size: str = "64M") -> bytes:
     file = folder / "made.qcow2"
+    file.unlink(missing_ok=True)
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, str(file), size], check=True)
     return file.read_bytes()
 
