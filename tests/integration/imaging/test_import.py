@@ -29,6 +29,7 @@ class Importing:
 
     async def take(self, data: bytes, kind: ImageFormat = "qcow2", *, sha256: str = "", size: int = 0) -> int:
         """Upload in two parts and import."""
+        await self.importer.discard("image")
         half = len(data) // 2
         self.objects.objects[part_key("image", 0)] = data[:half]
         self.objects.objects[part_key("image", half)] = data[half:]
