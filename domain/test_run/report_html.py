@@ -73,12 +73,12 @@ def _comparison(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
     rows = "".join(
-        f'<tr><td><span class="badge {look}">{words}</span></td><td>{_text(name, 200)}</td></tr>'
+        f'<tr><td class="change"><span class="badge {look}">{words}</span></td><td>{_text(name, 200)}</td></tr>'
         for change, (words, look) in _CHANGES.items()
         for name in comparison.named(change)
     )
     rows += "".join(
-        f'<tr><td><span class="badge skipped">{"slower" if d.now > d.before else "faster"}</span></td>'
+        f'<tr><td class="change"><span class="badge skipped">{"slower" if d.now > d.before else "faster"}</span></td>'
         f"<td>{_text(d.name, 200)}: {duration(d.before)} before, {duration(d.now)} now</td></tr>"
         for d in comparison.durations
     )
@@ -111,12 +111,13 @@ def _case(case: ReportCase) -> str:
     tags = "".join(f'<span class="tag">{_text(tag)}</span>' for tag in case.tags)
     claims = f'<span class="soft">{sum(s.result.passed for s in case.steps)} of {len(case.steps)}</span>'
     why = f'<div class="why {case.status}">{_text(case.message, 2000)}</div>' if case.message else ""
+    took = "" if case.status == "skipped" else f'<span class="soft num">{duration(case.seconds)}</span>'
     kept = "".join(f"<li><code>{_text(key, 300)}</code></li>" for key in case.evidence)
     steps = "".join(map(_step, case.steps))
     return (
         f'<details class="card case"{" open" if wrong else ""}><summary><span class="badge {case.status}">'
         f'{_WORDS[case.status]}</span><span class="name">{_text(case.name, 200)}</span>{tags}'
-        f"{claims if case.steps else ''}<span class='soft num'>{duration(case.seconds)}</span></summary>"
+        f"{claims if case.steps else ''}{took}</summary>"
         f'<div class="body">{why}{steps}{f"<p class=soft>Kept:</p><ul>{kept}</ul>" if kept else ""}</div></details>'
     )
 

@@ -35,8 +35,10 @@ a:hover { text-decoration: underline; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; margin: 0 0 12px; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
+thead + tbody td { min-width: 6em; }
+td.change { width: 1%; white-space: nowrap; }
 th { text-align: left; font-size: .78rem; font-weight: 600; color: var(--soft); padding: 10px 14px 6px; }
-td { padding: 8px 14px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td { padding: 8px 14px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
 tr:first-child > td { border-top: 0; } thead + tbody tr:first-child > td { border-top: 1px solid var(--line); }
 .num { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; padding: 12px 16px; display: flex; gap: 10px; align-items: center; flex-wrap: wrap;

@@ -23,7 +23,7 @@ def check(claim: FileExists, suite: str) -> Check:
 
 def _opposite(claim: FileExists) -> str:
     more = _expected(claim).removeprefix(claim.path).removeprefix(", ")
-    return f"{claim.path} does not exist" + (f" with {more}" if more else "")
+    return f"{claim.path} does not exist" + (f" so: {more}" if more else "")
 
 
 def _expected(claim: FileExists) -> str:

@@ -4,7 +4,7 @@ from activities.verification.check import Answer, Check, Finding, fails, holds, 
 from activities.verification.programs import probe_of
 from domain.recipe.claims import HttpResponds
 
-_CANNOT_ASK = 3
+_NO_ANSWER = 1  # with 3 it could not be asked
 
 
 def check(claim: HttpResponds, suite: str) -> Check:
@@ -33,10 +33,9 @@ def check(claim: HttpResponds, suite: str) -> Check:
 
 def _judge(claim: HttpResponds, answer: Answer) -> Finding:
     facts = dict(line.split(" ", 1) for line in answer.lines if " " in line)
-    if answer.status == _CANNOT_ASK:
-        return unknown(facts.get("error", answer.words))
     if "status" not in facts:
-        return fails(facts.get("error", answer.words))
+        said = facts.get("error")
+        return fails(said) if said is not None and answer.status == _NO_ANSWER else unknown(said or answer.words)
     found = f"status {facts['status']}, {facts.get('bytes', '?')} bytes"
     if facts["status"] != str(claim.status):
         return fails(found)

@@ -22,7 +22,7 @@ class Unit:
     @property
     def known(self) -> bool:
         """Whether systemd said anything about it, if only that it has no such unit."""
-        return bool(self._facts)
+        return "LoadState" in self._facts
 
     @property
     def exists(self) -> bool:

@@ -25,7 +25,7 @@ def check(claim: UserExists, suite: str) -> Check:
 
 def _opposite(claim: UserExists) -> str:
     more = _expected(claim).removeprefix(claim.username).removeprefix(", ")
-    return f"user {claim.username} does not exist" + (f" with {more}" if more else "")
+    return f"user {claim.username} does not exist" + (f" so: {more}" if more else "")
 
 
 def _expected(claim: UserExists) -> str:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from domain.errors import Verdict
 from domain.recipe.checks import check_recipe
 from domain.recipe.defaults import default_packages
+from domain.recipe.parse import parse_recipe
 from domain.recipe.schema import Recipe
 from tests.unit.domain.keys import ed25519, public_key, rsa
 
@@ -140,3 +142,64 @@ def test_default_packages_follow_what_the_recipe_asks_for() -> None:
 def test_default_packages_are_sorted() -> None:
     names = default_packages(recipe())
     assert list(names) == sorted(set(names))
+
+
+def claims(kind: str, **rest: object) -> dict[str, object]:
+    return {"tests": [{"description": "d", "assertions": [{"type": kind, **rest}]}]}
+
+
+def parsed(document: dict[str, object]) -> Recipe:
+    return parse_recipe({"name": "web", "baseImage": "debian-bookworm", **document})
+
+
+def test_an_opposite_is_part_of_the_canonical_form() -> None:
+    given = parsed(claims("port_listening", params={"port": 23}, **{"not": True}, within=5))
+    (claim,) = given.tests[0].assertions
+    assert (claim.negated, claim.within) == (True, 5)
+    dumped = given.model_dump(mode="json")["tests"][0]["assertions"][0]
+    assert (dumped["not"], dumped["within"]) == (True, 5)
+    assert Recipe.model_validate(given.model_dump(mode="json")) == given
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "path"),
+    [
+        (claims("file_contains", params={"path": "/f"}), "recipe.bad_value", "tests[0].assertions[0].params"),
+        (
+            claims("file_contains", params={"path": "/f", "matches": "a(b"}),
+            "recipe.bad_value",
+            "tests[0].assertions[0].params.matches",
+        ),
+        (
+            claims("package_not_installed", params={"package": "init"}),
+            "recipe.contradiction",
+            "tests[0].assertions[0].params.package",
+        ),
+        (
+            claims("package_installed", params={"package": "init"}, **{"not": True}),
+            "recipe.contradiction",
+            "tests[0].assertions[0].params.package",
+        ),
+        (claims("no_failed_units", params={}, negated=True), "recipe.unknown_key", "tests[0].assertions[0].negated"),
+        (claims("port_listening", params={"port": 1}, within=0), "recipe.bad_value", "tests[0].assertions[0].within"),
+        (claims("sysctl_value", params={"name": "a", "value": "1"}), "recipe.bad_value", None),
+    ],
+)
+def test_claims_that_cannot_be_right_are_refused(document: dict[str, object], code: str, path: str | None) -> None:
+    with pytest.raises(Verdict) as refused:
+        parsed(document)
+    assert refused.value.code == code
+    assert path in {None, refused.value.problems[0].path}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        claims("no_failed_units"),
+        claims("package_not_installed", params={"package": "init"}, **{"not": True}),
+        claims("package_installed", params={"package": "init", "version": "0"}, **{"not": True}),
+        claims("command_output", params={"command": "id", "equals": ""}),
+    ],
+)
+def test_claims_that_may_be_right_are_taken(document: dict[str, object]) -> None:
+    assert parsed(document)
