@@ -36,7 +36,7 @@ from infra.libvirt_paths import LibvirtPaths, QemuUser, qemu_user
 _STOP_SECONDS = 5.0
 _QUICK_DEATH_SECONDS = 5.0
 _QUICK_DEATHS = 5
-_LONGEST_WAIT = 10
+_PAUSE_SECONDS = 0.2
 _SWITCHBOARD = "infra.netns.switchboard"  # by name: it is a program of its own
 _DRIVERS = "drivers"
 _INSIDE_DRIVERS = PurePosixPath("/run/libvirt") / _DRIVERS
@@ -176,25 +176,27 @@ class _Kept:
         self._environment = environment
         self._started = 0.0
         self.quick = 0
-        self.process = self._start(())
+        self.process = self._start()
 
-    def again(self, *more: str) -> None:
-        """Start it once more, with `more` arguments."""
+    def again(self) -> None:
+        """Start it once more, a little later each time."""
         status = self.process.wait()
         self.quick = self.quick + 1 if time.monotonic() - self._started < _QUICK_DEATH_SECONDS else 1
         _log.error("%s ended with status %s; starting it again", " ".join(self._argv), status)
-        self.process = self._start(more)
+        time.sleep(min(self.quick - 1, _QUICK_DEATHS) * _PAUSE_SECONDS)
+        self.process = self._start()
 
-    def _start(self, more: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
-        return _start([*self._argv, *more], self._environment)
+        return _start(self._argv, self._environment)
 
 
 def _keep(init: int) -> None:
     """Run libvirtd, for as long as it does not die at once again and again, and the switchboard."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LIBVIRT_DRIVER_DIR": str(_INSIDE_DRIVERS)}
     daemon = _Kept(["libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid"], environment)
-    switchboard = _Kept([sys.executable, "-m", _SWITCHBOARD])
+    root = str(Path(__file__).resolve().parents[1])
+    switchboard = _Kept([sys.executable, "-m", _SWITCHBOARD], {**os.environ, "PYTHONPATH": root})
     try:
         while daemon.quick < _QUICK_DEATHS:
             # Only looked at here: whose it is reaps it.
@@ -203,8 +205,7 @@ def _keep(init: int) -> None:
             if pid == daemon.process.pid:
                 daemon.again()
             elif pid == switchboard.process.pid:
-                # Without it machines still run and are built; it waits a little longer each time.
-                switchboard.again(f"--wait={min(switchboard.quick, _LONGEST_WAIT)}")
+                switchboard.again()  # for as long as it takes: without it images can still be built
             elif pid == init:
                 return
     finally:

@@ -25,6 +25,8 @@ _SETTINGS: Mapping[str, str] = {
     "ipv4/conf/default/send_redirects": "0",
     "ipv4/conf/all/accept_redirects": "0",
     "ipv4/conf/default/accept_redirects": "0",
+    # Every refusal is said: a guest that hears nothing waits for its timeout.
+    "ipv4/icmp_ratelimit": "0",
     # A link's gateway answers for its own address only.
     "ipv4/conf/all/arp_ignore": "1",
     # Who is not on a link may not send from it. What comes from outside has no route back but by its mark.

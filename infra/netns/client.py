@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from infra.netns.models import SOCKET_NAME, Connect, Reply, Request
 from infra.netns.relay import Stream, close
 
 _SECONDS = 30.0
+_PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.1
 _LONGEST_LINE = 1 << 20
 
 
@@ -91,11 +94,16 @@ async def connect(path: Path, machine: str, port: int) -> Stream:
 
 
 async def _open(path: Path) -> Session:
-    try:
-        async with asyncio.timeout(_SECONDS):
-            return Session(await asyncio.open_unix_connection(str(path), limit=_LONGEST_LINE))
-    except (OSError, TimeoutError) as error:
-        raise _unavailable(error) from error
+    """Connect, with some patience for a switchboard that is just being started again."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return Session(await asyncio.open_unix_connection(str(path), limit=_LONGEST_LINE))
+        except (OSError, TimeoutError) as error:
+            if time.monotonic() >= deadline:
+                raise _unavailable(error) from error
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _unavailable(error: Exception) -> Fault:

@@ -243,8 +243,7 @@ async def _talk(switchboard: Switchboard, stream: Stream) -> None:
             return
 
 
-async def _main(wait: float) -> None:
-    await asyncio.sleep(wait)
+async def _main() -> None:
     switchboard = Switchboard(Path(INSIDE_RUN), Path(INSIDE_LIB), resolver_uid())
     await switchboard.open()
     try:
@@ -254,16 +253,12 @@ async def _main(wait: float) -> None:
 
 
 def main() -> None:
-    """Run the switchboard; only ever started by `infra.libvirt_daemon`, inside its namespaces.
-
-    With `--wait=SECONDS` it begins after that time: its keeper, which cannot wait, starts it again like this.
-    """
+    """Run the switchboard; only ever started by `infra.libvirt_daemon`, inside its namespaces."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    wait = next((float(a.partition("=")[2]) for a in sys.argv[1:] if a.startswith("--wait=")), 0.0)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two for each connection
     try:
-        asyncio.run(_main(wait))
+        asyncio.run(_main())
     except FactoryError as error:
         sys.exit(f"guests have no network: {error}")
 
