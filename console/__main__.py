@@ -1,15 +1,15 @@
 """Runs the edge on OPENFACTORY_BIND and OPENFACTORY_PORT: `python -m console`."""
 
 import asyncio
-import logging
 import signal
 import sys
 
 from aiohttp import web
 
 from console.app import build_app
-from domain.errors import FactoryError, Verdict
-from service.wiring import Settings, configure_logging, load_settings, open_factory
+from domain.errors import Verdict
+from service.running import run_face
+from service.wiring import Settings, open_factory
 
 _DRAIN_SECONDS = 3.0
 
@@ -58,16 +58,5 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
         ) from error
 
 
-def main() -> int:
-    """Run, and turn a refusal into words on standard error."""
-    configure_logging("gateway", level=logging.WARNING)
-    try:
-        asyncio.run(serve(load_settings()))
-    except FactoryError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_face("gateway", serve))

@@ -1,7 +1,6 @@
 """Runs the MCP server on the loopback address of OPENFACTORY_MCP_URL: `python -m mcp_server`."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Generator
@@ -10,9 +9,10 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from domain.errors import FactoryError, Verdict
+from domain.errors import Verdict
 from mcp_server.app import build_app
-from service.wiring import Settings, configure_logging, load_settings, open_factory
+from service.running import run_face
+from service.wiring import Settings, open_factory
 
 _DRAIN_SECONDS = 3
 
@@ -65,16 +65,5 @@ def _address(url: str | None) -> tuple[str, int]:
     return parts.hostname, parts.port
 
 
-def main() -> int:
-    """Run, and turn a refusal into words on standard error."""
-    configure_logging("mcp-server", level=logging.WARNING)
-    try:
-        asyncio.run(serve(load_settings()))
-    except FactoryError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_face("mcp-server", serve))

@@ -9,9 +9,8 @@ from infra.console_tickets import ticket_signer
 from infra.keys import Secrets
 from infra.log_reader import LogReader
 from infra.objects import S3ObjectStore
-from infra.settings import Settings, load
+from infra.settings import Settings
 from infra.signed_links import LinkSigner
-from infra.telemetry import configure_logging
 from infra.uploads import UploadSigner
 from service.admission.credentials import OperatorKeyVerifier
 from service.admission.database import AdmissionDatabase
@@ -22,13 +21,9 @@ from service.recipe_catalog import load_catalog
 from workflows.client import FactoryClient
 from workflows.connect import LazyConnection
 from workflows.image_client import ImageClient
+from workflows.suite_client import SuiteClient
 
-__all__ = ["Settings", "configure_logging", "load_settings", "open_factory"]
-
-
-def load_settings() -> Settings:
-    """Read the settings from the environment; raises `Verdict` (`settings.invalid`)."""
-    return load()
+__all__ = ["Settings", "open_factory"]
 
 
 @asynccontextmanager
@@ -65,6 +60,7 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
                 reads=reads,
                 workflows=FactoryClient(connected),
                 images=ImageClient(connected),
+                tests=SuiteClient(connected),
                 logs=LogReader(objects),
                 objects=objects,
                 links=LinkSigner(secrets.signing_key()),
