@@ -25,7 +25,7 @@ async def download(request: web.Request) -> web.StreamResponse:
         found = await open_download(factory, request.match_info["token"], request.match_info["name"])
     except Verdict as verdict:
         return problem_response(request, _STATUS.get(verdict.code, 403), verdict.problems[0])
-    tag = f'"{found.sha256}"'
+    tag = f'"{found.tag}"'
     headers = _headers(found, tag)
     if tag_matches(request.headers.get("If-None-Match"), tag):
         return web.Response(status=304, headers=headers)
@@ -67,12 +67,13 @@ async def _write(response: web.StreamResponse, first: bytes, rest: AsyncIterator
 
 
 def _headers(found: Download, tag: str) -> dict[str, str]:
-    digest = base64.b64encode(bytes.fromhex(found.sha256)).decode()
+    digest = base64.b64encode(bytes.fromhex(found.sha256 or "")).decode()
+    known = {"Repr-Digest": f"sha-256=:{digest}:"} if digest else {}  # RFC 9530
     return {
+        **known,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",
         "Content-Type": "application/octet-stream",
         "ETag": tag,
-        "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
     }

@@ -1,5 +1,6 @@
 """Download links, and the bytes behind them."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import quote
@@ -18,12 +19,13 @@ _PREFIX = "blobs/"
 
 
 class Download(Value):
-    """One object to be sent: its size, and its SHA-256, which names the content for ever."""
+    """One object to be sent: its size, and its SHA-256, if that names it; `tag` names its content for ever."""
 
     key: str
     name: str
     bytes: int
-    sha256: str
+    tag: str
+    sha256: str | None = None
 
 
 async def get_download_links(
@@ -63,7 +65,10 @@ async def open_download(factory: Factory, token: str, name: str) -> Download:
         raise Verdict.because(
             "object.not_found", "This file is no longer kept.", next="Ask for the build's links again."
         )
-    return Download(key=key, name=name, bytes=found.bytes, sha256=key.removeprefix(_PREFIX))
+    digest = key.removeprefix(_PREFIX) if key.startswith(_PREFIX) else None
+    # Other objects (reports, evidence) are written once, so that key and size name them.
+    tag = digest or hashlib.sha256(f"{key} {found.bytes}".encode()).hexdigest()
+    return Download(key=key, name=name, bytes=found.bytes, tag=tag, sha256=digest)
 
 
 def read_download(factory: Factory, download: Download, *, offset: int, length: int) -> AsyncIterator[bytes]:

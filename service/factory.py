@@ -19,6 +19,7 @@ from service.ports import (
     Workflows,
 )
 from service.recipe_catalog import Catalog
+from service.suite_ports import Tests
 
 
 def _now() -> datetime:
@@ -44,6 +45,7 @@ class Factory:
     links: Links
     uploads: Uploads
     images: Images
+    tests: Tests
     consoles: ConsoleAdmission
     tickets: ConsoleTickets
     credentials: CredentialVerifier

@@ -17,6 +17,7 @@ from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.ports import LogPage, LogRecord, ObjectInfo
 from infra.uploads import UploadGrant
+from service.suite_ports import RunReads, SuiteReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 
@@ -74,6 +75,16 @@ class OrgReads(Protocol):
     @property
     def images(self) -> ImageReads:
         """The uploaded images."""
+        ...
+
+    @property
+    def suites(self) -> SuiteReads:
+        """The test suites."""
+        ...
+
+    @property
+    def test_runs(self) -> RunReads:
+        """The test runs."""
         ...
 
 

@@ -3,8 +3,10 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.build import BuildWorkflow
+from workflows.define import DefineWorkflow
 from workflows.fleet import FleetWorkflow
 from workflows.image import ForgetImageWorkflow, ImageWorkflow
+from workflows.test_run import RunWorkflow
 from workflows.validate import ValidateRecipeWorkflow
 from workflows.vm import VmWorkflow
 
@@ -15,6 +17,8 @@ WORKFLOWS: tuple[type, ...] = (
     VmWorkflow,
     ImageWorkflow,
     ForgetImageWorkflow,
+    DefineWorkflow,
+    RunWorkflow,
 )
 
 PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core")

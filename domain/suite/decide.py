@@ -3,6 +3,7 @@
 A command whose id the suite holds already decides nothing, so that a repeated one is harmless.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from domain.errors import Verdict
@@ -73,10 +74,7 @@ def _change(state: SuiteState, command: c.ChangeSuite, now: datetime) -> tuple[e
 
 
 def _bind(state: SuiteState, command: c.BindTargets, now: datetime) -> tuple[e.SuiteEvent, ...]:
-    named = [*(binding.slot for binding in command.bindings), *command.unbind]
-    unknown = [slot for slot in named if slot not in state.slots]
-    if unknown:
-        raise Verdict(*(p for slot in unknown for p in _unknown_slot(slot, state).problems))
+    refuse_unknown_slots(state, [*(binding.slot for binding in command.bindings), *command.unbind])
     targets = {binding.slot: binding for binding in state.bindings if binding.slot not in command.unbind}
     targets |= {binding.slot: binding for binding in command.bindings}
     bindings = tuple(targets[slot] for slot in state.slots if slot in targets)
@@ -92,6 +90,18 @@ def _bind(state: SuiteState, command: c.BindTargets, now: datetime) -> tuple[e.S
             bindings=bindings,
         ),
     )
+
+
+def refuse_unknown_slots(state: SuiteState, named: Iterable[str]) -> None:
+    """Refuse names that are no slots of the suite.
+
+    Raises:
+        Verdict: `suite.unknown_slot`, for each of them.
+
+    """
+    unknown = [slot for slot in named if slot not in state.slots]
+    if unknown:
+        raise Verdict(*(p for slot in unknown for p in _unknown_slot(slot, state).problems))
 
 
 def _unknown_slot(slot: str, state: SuiteState) -> Verdict:

@@ -22,10 +22,18 @@ class SuiteSummary(Value):
     updated_at: datetime
 
 
+class SuiteExample(Value):
+    """A built-in suite, whose name create_test_suite takes."""
+
+    name: str
+    description: str
+
+
 class SuitePage(Value):
-    """Some suites, newest first, and the cursor of the next page."""
+    """Some suites, newest first, and the cursor of the next page. `examples` come with the first page."""
 
     suites: tuple[SuiteSummary, ...]
+    examples: tuple[SuiteExample, ...] = ()
     next_cursor: str | None = None
 
 

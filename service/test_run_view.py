@@ -1,0 +1,183 @@
+"""From a test run's state to what the tools answer, small enough to be read."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from domain.test_run.compare import compare
+from domain.test_run.reporting import report_of
+from domain.test_run.results import StepResult
+from domain.test_run.state import CaseState, RunState
+from domain.test_run.views import (
+    CaseView,
+    ComparisonView,
+    FileLink,
+    ResultView,
+    RunMachineView,
+    RunProgress,
+    RunView,
+)
+from domain.text import clean_untrusted
+from service.build_view import Detail, clipped
+from workflows.test_run_models import workflow_id
+
+VIEW_BYTES = 14_000
+_TEXT = 300
+_MOST_PROBLEMS = 12
+_MOST_CASES = 100
+_MOST_FAILED = 12
+_MOST_RESULTS = 60
+_MOST_CHANGES = 20
+
+FOLLOW = "Call get_test_run with this run_id and wait_s=25 to follow it."
+
+
+def accepted(run_id: str, *, name: str = "") -> RunView:
+    """Describe a run that was accepted but that the read model does not show yet."""
+    return RunView(
+        run_id=run_id,
+        workflow_id=workflow_id(run_id),
+        name=name,
+        status="pending",
+        version=0,
+        visible=False,
+        next=FOLLOW,
+    )
+
+
+def run_view(
+    state: RunState,
+    *,
+    now: datetime,
+    detail: Detail = "concise",
+    previous: RunState | None = None,
+    files: Sequence[FileLink] = (),
+) -> RunView:
+    """Describe a run; texts that a guest wrote are cleaned and clipped."""
+    view = RunView(
+        run_id=state.run_id,
+        workflow_id=workflow_id(state.run_id),
+        name=state.plan.name,
+        status=state.status,
+        version=state.version,
+        kind=state.plan.kind,
+        target=state.plan.target,
+        created_at=state.requested_at,
+        updated_at=state.updated_at,
+        seconds=state.seconds,
+        rerun_of=state.plan.rerun_of,
+        parameters=state.plan.parameters,
+        progress=_progress(state, now),
+        counts=state.counts,
+        machines=_machines(state, now),
+        cases=tuple(_case(case, detail) for case in state.cases[:_MOST_CASES]),
+        problems=tuple(clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]),
+        comparison=None if previous is None else _comparison(state, previous),
+        files=tuple(files),
+        held_until=_held(state, now),
+        next=_next(state, now),
+    )
+    return _fitted(view)
+
+
+def _progress(state: RunState, now: datetime) -> RunProgress | None:
+    if state.terminal:
+        return None
+    done = sum(case.seconds is not None for case in state.cases)
+    running = next((case.name for case in state.cases if case.status == "running"), None)
+    waiting = [machine.slot for machine in state.machines if machine.ready is None and machine.owned]
+    doing = running or (f"waiting for {', '.join(waiting)}" if waiting else None)
+    elapsed = max(0.0, (now - state.requested_at).total_seconds())
+    return RunProgress(done=done, total=len(state.cases), doing=doing, elapsed_seconds=round(elapsed, 1))
+
+
+def _machines(state: RunState, now: datetime) -> tuple[RunMachineView, ...]:
+    seen = {machine.slot: machine for machine in state.machines}
+    kept = _held(state, now) is not None
+    return tuple(
+        RunMachineView(
+            slot=machine.slot,
+            vm_id=seen[machine.slot].vm_id,
+            image=machine.image.name if machine.image else None,
+            source_id=machine.image.source_id if machine.image else None,
+            ready_seconds=seen[machine.slot].ready,
+            kept=kept or not seen[machine.slot].owned,
+        )
+        for machine in state.plan.machines
+    )
+
+
+def _held(state: RunState, now: datetime) -> datetime | None:
+    return state.held_until if state.held_until is not None and state.held_until > now else None
+
+
+def _case(case: CaseState, detail: Detail) -> CaseView:
+    failed = case.failed_results
+    chosen = case.results[:_MOST_RESULTS] if detail == "full" else failed[:_MOST_FAILED]
+    return CaseView(
+        name=case.name,
+        kind=case.kind,
+        slot=case.slot,
+        status=case.status,
+        seconds=None if case.seconds is None else round(case.seconds, 1),
+        description=case.description,
+        tags=case.tags,
+        passed=len(case.results) - len(failed),
+        failed=len(failed),
+        problems=tuple(clipped(problem) for problem in case.problems[:_MOST_PROBLEMS]),
+        results=tuple(_result(result) for result in chosen),
+    )
+
+
+def _result(result: StepResult) -> ResultView:
+    return ResultView(
+        slot=result.slot,
+        description=clean_untrusted(result.description, _TEXT),
+        type=result.type,
+        params=result.params,
+        passed=result.passed,
+        expected=clean_untrusted(result.expected, _TEXT),
+        found=clean_untrusted(result.found, _TEXT),
+        command=clean_untrusted(result.command, _TEXT),
+        seconds=result.seconds,
+    )
+
+
+def _comparison(state: RunState, previous: RunState) -> ComparisonView:
+    found = compare(report_of(state), report_of(previous))
+    return ComparisonView(previous_run_id=previous.run_id, summary=found.summary, changes=found.changes[:_MOST_CHANGES])
+
+
+def _fitted(view: RunView) -> RunView:
+    """Leave out results, those that hold first, until the view fits; say what is not there."""
+    cases = list(view.cases)
+    while _size(view, cases) > VIEW_BYTES and any(case.results for case in cases):
+        longest = max(range(len(cases)), key=lambda i: len(cases[i].results))
+        results = cases[longest].results
+        ranked = sorted(range(len(results)), key=lambda i: (results[i].passed, i))[: len(results) // 2]
+        cases[longest] = cases[longest].model_copy(update={"results": tuple(results[i] for i in sorted(ranked))})
+    view = view.model_copy(update={"cases": tuple(cases)})
+    missing = sum(case.passed + case.failed - len(case.results) for case in cases)
+    if not missing:
+        return view
+    hidden = sum(case.failed - sum(not result.passed for result in case.results) for case in cases)
+    failed = f", {hidden} of them failed" if hidden else ", all of them hold"
+    advice = "Call get_test_run with detail=full for more; the report in files has all."
+    return view.model_copy(update={"cut": f"{missing} results are counted but not shown{failed}. {advice}"})
+
+
+def _size(view: RunView, cases: Sequence[CaseView]) -> int:
+    return len(view.model_copy(update={"cases": tuple(cases)}).model_dump_json(exclude_none=True))
+
+
+def _next(state: RunState, now: datetime) -> str:
+    if not state.terminal:
+        return FOLLOW
+    held = " Its machines are held: get_console_link or run_vm_command with their vm_id." if _held(state, now) else ""
+    again = "run_test_suite with rerun_of set to this run_id runs only what did not pass."
+    if state.plan.kind == "verification":
+        again = "Call run_verification again once it is mended."
+    if state.status == "passed":
+        return "Nothing: every case passed."
+    if state.status == "error":
+        return f"The factory could not test it, which says nothing about the images: {again}{held}"
+    return f"Read the failed cases; {again}{held}"
