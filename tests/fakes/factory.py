@@ -12,6 +12,8 @@ from domain.build.state import BuildState, BuildStatus, evolve
 from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem
 from domain.image.state import ImageState
+from domain.suite.state import SuiteState
+from domain.test_run.state import RunState
 from domain.vm.state import VmState
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.org_reads import Model
@@ -26,6 +28,7 @@ from service.recipe_catalog import load_catalog
 from tests.fakes.consoles import FakeGrants
 from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
+from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -42,6 +45,8 @@ class FakeReads:
         self.builds: dict[str, BuildState] = {}
         self.images: dict[str, ImageState] = {}
         self.vms: dict[str, VmState] = {}
+        self.suites: dict[str, SuiteState] = {}
+        self.test_runs: dict[str, RunState] = {}
         self.step_durations: tuple[StepDuration, ...] = ()
         self.waits: list[tuple[str, int, float]] = []
         self.arriving: list[e.BuildEvent] = []
@@ -56,7 +61,11 @@ class FakeReads:
     async def org(self, org_id: str) -> AsyncGenerator["_OrgReads"]:
         await self.ping()
         yield _OrgReads(
-            builds=_BuildReads(self, org_id), images=FakeImageReads(self.images, org_id), vms=_VmReads(self.vms, org_id)
+            builds=_BuildReads(self, org_id),
+            images=FakeImageReads(self.images, org_id),
+            vms=_VmReads(self.vms, org_id),
+            suites=FakeSuiteReads(self.suites, org_id),
+            test_runs=FakeRunReads(self.test_runs, org_id),
         )
 
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
@@ -78,6 +87,8 @@ class _OrgReads:
     builds: "_BuildReads"
     images: FakeImageReads
     vms: "_VmReads"
+    suites: FakeSuiteReads
+    test_runs: FakeRunReads
 
 
 class _VmReads:
@@ -228,6 +239,7 @@ class World:
     def __post_init__(self) -> None:
         self.workflows = FakeWorkflows(self.reads)
         self.images = FakeImages(self.reads.images)
+        self.tests = FakeTests(self.reads.suites, self.reads.test_runs)
         self.grants = FakeGrants(now=lambda: self.now)
         numbers = itertools.count(1)
         self.factory = Factory(
@@ -238,6 +250,7 @@ class World:
             links=LinkSigner(b"k" * 32),
             uploads=UploadSigner(b"k" * 32),
             images=self.images,
+            tests=self.tests,
             consoles=self.grants,
             tickets=TicketSigner(b"k" * 32),
             credentials=FakeCredentials(),
