@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from domain.errors import FactoryError, Problem
 from domain.model import Value
 from mcp_server.json_schema import plain_schema, without_words
-from mcp_server.render import problems_text, view_text
+from mcp_server.render import view_text
+from mcp_server.render_words import problems_text
 
 _log = logging.getLogger(__name__)
 _Method = TypeVar("_Method", bound=Callable[..., Any])

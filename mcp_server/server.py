@@ -15,6 +15,8 @@ from mcp_server.tools.builds import BuildTools
 from mcp_server.tools.identity import IdentityTools
 from mcp_server.tools.images import ImageTools
 from mcp_server.tools.recipes import RecipeTools
+from mcp_server.tools.suites import SuiteTools
+from mcp_server.tools.tests import TestTools
 from service.factory import Factory
 from service.permissions import allowed
 
@@ -28,6 +30,8 @@ def build_tools(factory: Factory, caller_of: CallerOf) -> list[Tool]:
         RecipeTools(factory, caller_of),
         BuildTools(factory, caller_of),
         ImageTools(factory, caller_of),
+        TestTools(factory, caller_of),
+        SuiteTools(factory, caller_of),
     )
     return [tool for owner in owners for tool in tools_of(owner)]
 
