@@ -65,7 +65,7 @@ _LEASE = """#!/bin/busybox sh
 [ "$1" = bound ] || [ "$1" = renew ] || exit 0
 ip addr flush dev $interface
 ip addr add $ip/$mask dev $interface
-for router in $router; do ip route show default | grep -q . || ip route add default via $router dev $interface; done
+for router in $router; do ip route | grep -q ^default || ip route add default via $router dev $interface; done
 [ -n "$hostname" ] && hostname $hostname
 for server in $dns; do echo "nameserver $server" >> /etc/resolv.conf; done
 [ -n "$search$domain" ] && echo "search ${search:-$domain}" >> /etc/resolv.conf
