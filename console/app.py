@@ -1,14 +1,19 @@
 """The aiohttp application of the edge."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 
+from console.assets import Assets
+from console.console_board import ConsoleBoard
+from console.consoles import asset, console_page, console_socket
 from console.downloads import download
 from console.front_page import front_page, mark, style_sheet
 from console.guard import errors_in_words, known_names_only, safe_headers
 from console.html import Pages
-from console.keys import BOARD, FACTORY, PAGES, UPSTREAM
+from console.keys import ASSETS, BOARD, CONSOLES, FACTORY, PAGES, UPSTREAM
 from console.mcp_proxy import McpProxy
 from console.state import StateBoard
 from console.uploads import upload
@@ -22,6 +27,7 @@ def build_app(factory: Factory, mcp_url: str) -> web.Application:
     app = web.Application(middlewares=[errors_in_words, known_names_only])
     app[FACTORY] = factory
     app[PAGES] = Pages(factory.version)
+    app[ASSETS] = Assets()
     app.on_response_prepare.append(safe_headers)
 
     async def upstream(app: web.Application) -> AsyncIterator[None]:
@@ -35,18 +41,32 @@ def build_app(factory: Factory, mcp_url: str) -> web.Application:
         ) as session:
             app[UPSTREAM] = session
             app[BOARD] = StateBoard(factory, session, mcp_url)
+            app[CONSOLES] = ConsoleBoard(factory, session)
+            watching = asyncio.create_task(app[CONSOLES].watch())
             yield
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
     app.cleanup_ctx.append(upstream)
+    app.on_shutdown.append(_end_consoles)
     app.router.add_get("/", front_page)
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/static/style.css", style_sheet)
     app.router.add_get("/static/mark.svg", mark)
+    app.router.add_get("/static/{room:console|vendor}/{path:.+}", asset)
+    app.router.add_get("/console/{token}", console_page, allow_head=False)
+    app.router.add_get("/console/{token}/ws", console_socket, allow_head=False)
     app.router.add_get("/download/{token}/{name}", download)
     for method in ("OPTIONS", "HEAD", "PATCH"):
         app.router.add_route(method, "/upload/{token}", upload)
     app.router.add_route("*", "/mcp-stream/{rest:.*}", McpProxy(mcp_url).handle)
     return app
+
+
+async def _end_consoles(app: web.Application) -> None:
+    """Let the pages know, which connect again when the gateway is back."""
+    app[CONSOLES].end_all()
 
 
 async def _alive(_: web.Request) -> web.Response:

@@ -2,6 +2,8 @@
 
 from aiohttp import ClientSession, web
 
+from console.assets import Assets
+from console.console_board import ConsoleBoard
 from console.html import Pages
 from console.state import StateBoard
 from service.factory import Factory
@@ -9,4 +11,6 @@ from service.factory import Factory
 FACTORY = web.AppKey("factory", Factory)
 PAGES = web.AppKey("pages", Pages)
 UPSTREAM = web.AppKey("upstream", ClientSession)
+ASSETS = web.AppKey("assets", Assets)
+CONSOLES = web.AppKey("consoles", ConsoleBoard)
 BOARD = web.AppKey("board", StateBoard)
