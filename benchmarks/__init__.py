@@ -1,0 +1,1 @@
+"""Measurements against a reference that runs in the same minutes on the same machine: ratios, never promises."""
