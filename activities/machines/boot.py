@@ -7,6 +7,7 @@ from collections.abc import Callable
 from activities.machines.domain_xml import MachineSpec, domain_xml
 from activities.machines.guest import LibvirtGuest, raise_unless_running
 from activities.machines.hypervisor import Condition, Hypervisor
+from activities.machines.labels import MachineLabel
 from activities.machines.serial_port import SerialPort
 from activities.machines.workspace import Workspace
 from activities.step_log import StepLog
@@ -46,6 +47,7 @@ class Boot:
         self._hypervisor = hypervisor
         self._workspace = workspace
         self._spec = spec
+        self._artifact: str = spec.label.artifact if isinstance(spec.label, MachineLabel) else "vm"
         self._advance = advance
         self.port = SerialPort(workspace.folder)
 
@@ -57,7 +59,7 @@ class Boot:
             Fault: the host's (`hypervisor.…`, `machine.lost`, `host.disk`, `host.overloaded`).
 
         """
-        name, artifact = self._spec.name, self._spec.label.artifact
+        name, artifact = self._spec.name, self._artifact
         await self._hypervisor.start_paused(domain_xml(self._spec))
         try:
             await self.port.open(self._workspace.sockets / "s")

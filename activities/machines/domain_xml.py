@@ -47,6 +47,7 @@ class MachineSpec(Value):
     `disk` is a qcow2, an overlay if there is `backing` under it; `sockets` is the folder of `v` (VNC) and `s`
     (first serial port). Without `pflash` the machine has BIOS firmware. The disk of a `lasting` machine
     survives the host's crash, and its pointer is a tablet, so that a viewer's mouse is where the guest's is.
+    `strings` are told to the guest by its firmware (SMBIOS, type 11).
     `oem_strings` are SMBIOS strings that the guest reads (DMTF DSP0134, type 11).
     """
 
@@ -62,6 +63,7 @@ class MachineSpec(Value):
     cdrom: str | None = None
     kernel: Kernel | None = None
     nics: tuple[Nic, ...] = (Nic(),)
+    strings: tuple[str, ...] = ()
     lasting: bool = False
     oem_strings: tuple[str, ...] = ()
 
@@ -91,6 +93,7 @@ def domain_xml(spec: MachineSpec) -> str:
     _text(root, "vcpu", str(spec.cpus))
     _firmware(root, spec)
     _oem_strings(root, spec)
+    _strings(root, spec.strings)
     features = ET.SubElement(root, "features")
     ET.SubElement(features, "acpi")
     ET.SubElement(features, "apic")
@@ -121,6 +124,8 @@ def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
 def _firmware(root: ET.Element, spec: MachineSpec) -> None:
     os = ET.SubElement(root, "os")
     _text(os, "type", "hvm", arch="x86_64", machine="q35")
+    if spec.strings:
+        ET.SubElement(os, "smbios", mode="sysinfo")
     if spec.pflash is not None:
         _text(os, "loader", spec.pflash.code, readonly="yes", type="pflash")
         _text(os, "nvram", spec.pflash.variables)
@@ -144,6 +149,15 @@ def _oem_strings(root: ET.Element, spec: MachineSpec) -> None:
     strings = ET.SubElement(ET.SubElement(root, "sysinfo", type="smbios"), "oemStrings")
     for text in spec.oem_strings:
         _text(strings, "entry", text)
+
+
+def _strings(root: ET.Element, strings: tuple[str, ...]) -> None:
+    if not strings:
+        return
+    info = ET.SubElement(root, "sysinfo", type="smbios")
+    entries = ET.SubElement(info, "oemStrings")
+    for string in strings:
+        _text(entries, "entry", string)
 
 
 def _devices(root: ET.Element, spec: MachineSpec) -> None:

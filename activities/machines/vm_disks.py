@@ -4,8 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-from activities.machines.domain_xml import MachineSpec, Nic, Pflash
+from activities.machines.domain_xml import MachineSpec, Pflash
 from activities.machines.labels import VmLabel
+from activities.machines.ssh_key import make_key, oem_strings
 from activities.machines.vm_folder import VmFolder, VmRecord, give
 from activities.machines.vm_images import BaseImages, header
 from activities.machines.workspace import firmware
@@ -37,12 +38,14 @@ class VmDisks:
             shutil.copyfile(firmware()[1], part)
             give(part)
             part.rename(folder.variables)
+        if record.spec.image.ssh is not None:
+            await make_key(folder.path)
         size = await self._size(record)
         if size and not folder.disk.exists():
             await self._make_disk(folder, record.spec.image, size)
         return size
 
-    def spec(self, folder: VmFolder, record: VmRecord, token: int, nics: tuple[Nic, ...]) -> MachineSpec:
+    def spec(self, folder: VmFolder, record: VmRecord, token: int) -> MachineSpec:
         """Describe the VM for libvirt.
 
         Raises:
@@ -65,8 +68,10 @@ class VmDisks:
             disk=str(folder.inner(folder.disk)) if has_disk else None,
             backing=image if has_disk and not is_iso else None,
             cdrom=image if is_iso else None,
-            nics=nics,
+            nics=record.nics,
+            strings=record.strings,
             lasting=True,
+            oem_strings=oem_strings(folder.path, spec.image.ssh),
         )
 
     async def keep(self, folder: VmFolder, snapshot_id: str) -> None:

@@ -3,6 +3,7 @@
 A VM's state is libvirt's and these files'; a worker that is started after a killed one needs no more.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from activities.machines.domain_xml import Accelerator
+from activities.machines.domain_xml import Accelerator, Nic
 from domain.model import Value
 from domain.vm.spec import VmSpec
 from infra.libvirt_paths import LibvirtPaths, qemu_user
@@ -25,7 +26,8 @@ V = TypeVar("V", bound=Value)
 class VmRecord(Value):
     """What this host knows of a VM. `wanted` is what it was last asked to be: an end unasked for is a loss.
 
-    `boot` counts the starts; `started` is when the last one was, in seconds since the epoch.
+    `boot` counts the starts; `started` is when the last one was, in seconds since the epoch. `nics` are its
+    cards as they are defined, `strings` what its firmware tells the guest (SMBIOS, type 11).
     """
 
     vm_id: str
@@ -36,6 +38,8 @@ class VmRecord(Value):
     wanted: Literal["running", "stopped"] = "stopped"
     boot: int = 0
     started: float = 0.0
+    nics: tuple[Nic, ...] = ()
+    strings: tuple[str, ...] = ()
 
 
 class SnapshotRecord(Value):
@@ -56,6 +60,12 @@ class LeaseRecord(Value):
 def vm_name(vm_id: str) -> str:
     """Name the VM for libvirt. Two VMs may share a name in theory: compare labels before acting."""
     return PREFIX + "".join(c for c in vm_id.lower() if c in _HEX)[:_NAME_DIGITS]
+
+
+def user_mac(vm_id: str) -> str:
+    """The address of a VM's card on QEMU's own network, always the same, as a snapshot's memory needs it."""
+    digest = hashlib.sha256(vm_id.encode()).hexdigest()
+    return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
 
 
 class VmFolder:

@@ -37,6 +37,7 @@ class BaseImages:
         self._objects = objects
         self._turns: dict[str, asyncio.Lock] = {}
         self._virtual: dict[str, int] = {}
+        self._partial: set[str] = set()
 
     async def ensure(self, image: ImageRef) -> bool:
         """Have the image in the store; answers whether it had to be fetched.
@@ -64,8 +65,8 @@ class BaseImages:
         return self._virtual[image.digest]
 
     def clear_partial(self) -> int:
-        """Remove what fetches of a killed worker left; only before the first `ensure`."""
-        partial = tuple(self._paths.store.glob(f"*/{_PARTIAL}*"))
+        """Remove what fetches of a killed worker left; answers how many there were."""
+        partial = tuple(p for p in self._paths.store.glob(f"*/{_PARTIAL}*") if str(p) not in self._partial)
         for path in partial:
             path.unlink(missing_ok=True)
         return len(partial)
@@ -73,7 +74,7 @@ class BaseImages:
     async def _fetch(self, image: ImageRef, target: Path) -> None:
         require_disk(self._paths.store, -(-image.bytes // _MIB), "the image")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _partial_file(target.parent) as file, _disk_errors():
+        with self._partial_file(target.parent) as file, _disk_errors():
             digest = await self._receive(image, file)
             if digest != image.digest:
                 raise Fault.because(
@@ -82,6 +83,17 @@ class BaseImages:
                     next="Retry; if it stays so, build or upload the image again.",
                 )
             await asyncio.to_thread(_publish, file, target)
+
+    @contextmanager
+    def _partial_file(self, folder: Path) -> Generator[IO[bytes]]:
+        """Open a temporary file that is gone afterwards unless it was renamed."""
+        with tempfile.NamedTemporaryFile(prefix=_PARTIAL, dir=folder, delete=False) as file:
+            self._partial.add(file.name)
+            try:
+                yield file
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+                self._partial.discard(file.name)
 
     async def _receive(self, image: ImageRef, file: IO[bytes]) -> str:
         hasher, received = hashlib.sha256(), 0
@@ -104,16 +116,6 @@ class BaseImages:
                 next="Build or upload it again.",
             ) from error
         return hasher.hexdigest() if received == image.bytes else f"{received} bytes instead of {image.bytes}"
-
-
-@contextmanager
-def _partial_file(folder: Path) -> Generator[IO[bytes]]:
-    """Open a temporary file that is gone afterwards unless it was renamed."""
-    with tempfile.NamedTemporaryFile(prefix=_PARTIAL, dir=folder, delete=False) as file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
 
 
 @contextmanager

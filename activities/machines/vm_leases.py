@@ -5,8 +5,10 @@ lower, also after the worker was killed: the highest token is written down besid
 deleted only this process remembers the token, because only its own late activities could still revive it.
 """
 
+import math
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from activities.machines.vm_folder import LeaseRecord, VmFolder
 from activities.machines.vm_models import HeldVm
@@ -17,11 +19,24 @@ _MOST_REMEMBERED = 10_000
 
 
 class Leases:
-    """The tokens that this host has seen. `lapsed` while the host's own lease is not acknowledged."""
+    """The tokens that this host has seen, and until when its own lease holds."""
 
-    def __init__(self) -> None:
-        self.lapsed = False
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held_until = math.inf
         self._least: OrderedDict[str, int] = OrderedDict()
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the host's own lease has not been acknowledged for too long. It never lapses if nobody set a time.
+
+        It is read from the clock, so that a process which stood still knows it before it does anything.
+        """
+        return self._clock() > self._held_until
+
+    def hold_until(self, moment: float) -> None:
+        """The host's own lease holds until then, in the clock's seconds."""
+        self._held_until = moment
 
     def require(self, held: Iterable[HeldVm]) -> None:
         """From now on refuse what is lower than these tokens."""

@@ -1,0 +1,69 @@
+"""What the parts of a VM's life share: where things are, who is asked, whose turn it is."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from activities.machines.serial_ports import SerialPorts
+from activities.machines.vm_folder import VmFolder, VmRecord, vm_name
+from activities.machines.vm_hypervisor import VmHypervisor
+from activities.machines.vm_leases import Leases
+from activities.machines.vm_ports import Forwards, Networks, Ssh
+from activities.vm_ref import VmRef
+from domain.errors import Fault
+from infra.libvirt_paths import LibvirtPaths
+
+
+@dataclass(frozen=True)
+class Premises:
+    """One host's. Without `networks` a VM has a card on QEMU's own network, which leads nowhere."""
+
+    paths: LibvirtPaths
+    hypervisor: VmHypervisor
+    networks: Networks | None = None
+    forwards: Forwards | None = None
+    ssh: Ssh | None = None
+    serial: SerialPorts = field(default_factory=SerialPorts)
+    leases: Leases = field(default_factory=Leases)
+    _turns: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock], init=False)
+
+    def folder(self, vm_id: str) -> VmFolder:
+        """The folders of a VM, whether they are there or not."""
+        return VmFolder(self.paths, vm_name(vm_id))
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncGenerator[None]:
+        """Let one thing at a time change a VM."""
+        async with self._turns.setdefault(name, asyncio.Lock()):
+            yield
+
+    def is_busy(self, name: str) -> bool:
+        """Whether something is changing the VM just now."""
+        turn = self._turns.get(name)
+        return turn is not None and turn.locked()
+
+    def forget(self, name: str) -> None:
+        """Give up the turns of a VM that is gone and that nobody waits for."""
+        turn = self._turns.get(name)
+        if turn is not None and not turn.locked():
+            del self._turns[name]
+
+    def admit(self, vm: VmRef) -> tuple[VmFolder, VmRecord]:
+        """Let a request to a VM that is here pass.
+
+        Raises:
+            Verdict: `lease.superseded`.
+            Fault: `machine.lost` if the VM is not here.
+
+        """
+        folder = self.folder(vm.vm_id)
+        self.leases.admit(vm, folder)
+        record = folder.record
+        if record is None:
+            raise Fault.because(
+                "machine.lost",
+                f"the VM {vm.vm_id} is not on this host",
+                next="Delete the VM and create it again.",
+            )
+        return folder, record
