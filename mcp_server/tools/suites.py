@@ -27,6 +27,7 @@ Suite = Annotated[
         "another machine's host name, ${param:NAME} a parameter."
     ),
 ]
+Changed = Annotated[dict[str, Any] | str, Field(description="The whole suite, as for create_test_suite.")]
 Version = Annotated[
     int | None, Field(ge=1, description="Refuse if the suite is no longer at this version; default: its current one.")
 ]
@@ -69,7 +70,7 @@ class SuiteTools:
         self,
         ctx: Context[Any, Any],
         suite_id: SuiteId,
-        suite: Suite,
+        suite: Changed,
         expected_version: Version = None,
         request_key: RequestKey = None,
     ) -> SuiteView:

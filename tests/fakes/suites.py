@@ -6,15 +6,19 @@ from typing import Any
 from domain.errors import Fault
 from domain.suite import decide as suite_decide
 from domain.suite import state as suite_state
-from domain.suite.commands import AnySuiteCommand
+from domain.suite.commands import AnySuiteCommand, CreateSuite
+from domain.suite.inputs import SuiteRequest
+from domain.suite.parse import parse_suite
 from domain.suite.state import SuiteState
 from domain.test_run import decide as run_decide
 from domain.test_run import state as run_state
-from domain.test_run.commands import AnyTestRunCommand, RequestRun
-from domain.test_run.inputs import RunKind, RunRequest
+from domain.test_run.commands import AnyTestRunCommand, FinishCase, RequestRun, StartCase
+from domain.test_run.inputs import RunCase, RunKind, RunMachine, RunPlan, RunRequest, RunTarget
+from domain.test_run.results import StepResult
 from domain.test_run.state import RunState, RunStatus
 from domain.test_run.summary import summarise
 from domain.test_run.views import RunPage
+from domain.vm.spec import ImageRef
 from event_store.models.suites import SuiteStatePage
 from workflows.commands import CancelCommand
 
@@ -79,6 +83,52 @@ class FakeTests:
     def _ping(self) -> None:
         if self.away:
             raise Fault.because("temporal.unavailable", "the workflow engine at 10.9.8.7 does not answer")
+
+
+def kept_suite(tests: FakeTests, suite_id: str, document: dict[str, Any] = SUITE, org_id: str = "local") -> SuiteState:
+    """Have a suite."""
+    request = SuiteRequest(
+        suite_id=suite_id, org_id=org_id, requested_by="operator", document=parse_suite(document).document
+    )
+    for event in suite_decide.decide(tests.suites.get(suite_id), CreateSuite(request=request), now=NOW):
+        tests.suites[suite_id] = suite_state.evolve(tests.suites.get(suite_id), event)
+    return tests.suites[suite_id]
+
+
+def plan_of_cases(*names: str, target: str = "s1", kind: RunKind = "suite") -> RunPlan:
+    """Plan a run of cases on one machine."""
+    image = ImageRef(digest="ab" * 32, bytes=1 << 20, format="qcow2", source="build", source_id="b1", name="web")
+    return RunPlan(
+        kind=kind,
+        name="smoke",
+        target=RunTarget(kind="suite" if kind == "suite" else "build", id=target),
+        machines=(RunMachine(slot="primary", image=image),),
+        cases=tuple(RunCase(name=name, slot="primary") for name in names),
+    )
+
+
+def asked_run(tests: FakeTests, run_id: str, plan: RunPlan, org_id: str = "local") -> RunState:
+    """Have a run that was asked for."""
+    request = RunRequest(run_id=run_id, org_id=org_id, requested_by="operator", input_digest="d", plan=plan)
+    tests.started.append(request)
+    tests.tell(run_id, RequestRun(request=request))
+    return tests.runs[run_id]
+
+
+def ended_case(name: str, *, passed: bool = True, found: str = "nothing listens") -> tuple[StartCase, FinishCase]:
+    """Have a case begin and end with one result."""
+    result = StepResult(
+        suite=name,
+        description="port 80/tcp listens",
+        type="port_listening",
+        passed=passed,
+        expected="listening",
+        found="listening" if passed else found,
+        command="ss -l",
+        slot="primary",
+    )
+    status = "passed" if passed else "failed"
+    return StartCase(case=name), FinishCase(case=name, status=status, seconds=2.0, results=(result,))
 
 
 class FakeSuiteReads:

@@ -9,6 +9,7 @@ from domain.caller import Caller
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
 from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, recipe_document
+from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
 from tests.unit.mcp_server.conftest import Connect
 
 ID = "11111111-1111-4111-8111-111111111111"
@@ -27,6 +28,23 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "retry_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "cancel_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "run_verification": ({"build_id": ID}, "build.no_image", "permission.denied", "build.not_found"),
+    "list_test_runs": ({}, OK, OK, OK),
+    "get_test_run": ({"run_id": ID}, OK, OK, "test_run.not_found"),
+    "cancel_test_run": ({"run_id": ID}, OK, "permission.denied", "test_run.not_found"),
+    "create_test_suite": ({"suite": SUITE}, OK, "permission.denied", OK),
+    "list_test_suites": ({}, OK, OK, OK),
+    "get_test_suite": ({"suite_id": ID}, OK, OK, "suite.not_found"),
+    "update_test_suite": ({"suite_id": ID, "suite": SUITE}, OK, "permission.denied", "suite.not_found"),
+    "update_test_suite_targets": (
+        {"suite_id": ID, "targets": {"primary": ID}},
+        OK,
+        "permission.denied",
+        "suite.not_found",
+    ),
+    "run_test_suite": ({"suite_id": ID}, "suite.not_ready", "permission.denied", "suite.not_found"),
+    "list_test_suite_runs": ({"suite_id": ID}, OK, OK, "suite.not_found"),
+    "get_test_suite_status": ({"suite_id": ID}, OK, OK, "suite.not_found"),
 }
 CALLERS: dict[str, Caller | None] = {
     "operator": OPERATOR,
@@ -58,6 +76,8 @@ TOOL_NAMES = sorted(tool.name for tool in build_tools(World().factory, lambda _:
 async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, tool: str, who: str) -> None:
     assert tool in ROWS, f"{tool} has no row: say who may use it"
     world.build(failed(ID), build_id=ID)
+    kept_suite(world.tests, ID)
+    asked_run(world.tests, ID, plan_of_cases("web"))
     async with connect(CALLERS[who]) as client:
         result = await client.call_tool(tool, ROWS[tool][0])
     assert outcome(result) == expected(tool, who)
