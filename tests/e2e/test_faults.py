@@ -1,6 +1,7 @@
 """A build goes on while each server and process under it is killed (`-m faults`)."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -68,6 +69,7 @@ async def _until(session: FactorySession, build_id: str, holds: Callable[[dict[s
             continue
         if holds(view):
             return view
-        assert view["status"] not in ("failed", "cancelled"), view
+        if view["status"] in ("failed", "cancelled"):
+            raise AssertionError(json.dumps(view))
         seen = view
     raise AssertionError(f"it did not come to hold within {BUILD_SECONDS} s: {seen}")
