@@ -26,6 +26,9 @@ with workflow.unsafe.imports_passed_through():
 
 Result = TypeVar("Result", bound=Value)
 
+_MACHINE_GONE = frozenset({"machine.lost", "guest.interrupted"})
+_MOST_BOOTS = 3
+
 
 class StepFailed(Exception):
     """A step could not be done; `detail` says whose fault it is."""
@@ -145,10 +148,25 @@ class BuildPipeline:
             ),
         )
         check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports)
-        checked = await self._step("verify", lambda: self._verify(check), _verify_summary)
+        checked = await self._step("verify", lambda: self._verify_booting_again(boot, check), _verify_summary)
         self.finished = self.finished.model_copy(update={"verify": checked.reports})
         await self.release("finished")
         return checked.reports
+
+    async def _verify_booting_again(
+        self, boot: machines.BootInput, check: verification.VerifyInput
+    ) -> verification.VerifyResult:
+        """Check; machines that their host lost meanwhile are booted anew, for nothing can be checked without them."""
+        for _ in range(_MOST_BOOTS - 1):
+            try:
+                return await self._verify(check)
+            except StepFailed as failure:
+                lost = failure.detail.kind == "fault" and failure.detail.problems[0].code in _MACHINE_GONE
+                if not lost or not workflow.patched("boot-lost-machines-again"):
+                    raise
+            booted = await self._do("boot", "boot_artifacts", boot, machines.BootResult)
+            check = check.model_copy(update={"boots": booted.reports})
+        return await self._verify(check)
 
     async def _verify(self, check: verification.VerifyInput) -> verification.VerifyResult:
         checked = await self._do("verify", "verify_machines", check, verification.VerifyResult)

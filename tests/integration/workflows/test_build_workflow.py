@@ -49,6 +49,28 @@ async def test_a_good_build_does_every_step_once_and_completes(factory: Factory)
     assert {a.verification for a in state.artifacts} == {"verified"}
 
 
+async def test_machines_that_are_lost_while_they_are_checked_are_booted_again(factory: Factory) -> None:
+    lost = [Fault.because("machine.lost", "its process ended on the host") for _ in range(5)]
+    factory.host.failures["verify_machines"] = list(lost)
+    async with factory.running():
+        ended = await outcome(await factory.start("lost"))
+    assert ended.status == "completed"
+    assert factory.host.calls["boot_artifacts"] == 2
+    assert factory.host.calls["verify_machines"] == 6
+    assert factory.host.machines_up == 0
+
+
+async def test_machines_that_are_lost_again_and_again_park_the_build(factory: Factory) -> None:
+    factory.host.failures["verify_machines"] = [Fault.because("machine.lost", "gone") for _ in range(15)]
+    async with factory.running():
+        await factory.start("lost for good")
+        await until_status(factory, "lost for good", "failed")
+    assert factory.host.calls["boot_artifacts"] == 3
+    failure = factory.recording.state("lost for good").failure
+    assert failure is not None
+    assert (failure.step, failure.kind) == ("verify", "fault")
+
+
 async def test_a_verdict_parks_at_once_and_a_retry_keeps_the_finished_steps(factory: Factory) -> None:
     factory.host.failures["build_package_layer"] = [Verdict.because("package.install_failed", "postinst failed")]
     async with factory.running():
