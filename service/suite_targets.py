@@ -9,6 +9,7 @@ from domain.recipe.schema import Recipe
 from domain.suite.inputs import Binding, TargetFormat
 from domain.suite.readiness import Target
 from domain.vm.spec import ImageRef
+from domain.vm.ssh_access import ssh_access_of
 from service.ports import OrgReads
 
 
@@ -49,6 +50,7 @@ def _ref(artifact: Artifact, build: BuildState, image_format: TargetFormat) -> I
         source="build",
         source_id=build.build_id,
         name=artifact.name,
+        ssh=ssh_access_of(Recipe.model_validate(build.recipe)),
     )
 
 

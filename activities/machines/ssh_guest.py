@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from activities.machines.guest import OUTPUT_BYTES, raise_unless_running
-from activities.machines.hypervisor import Hypervisor
+from activities.machines.hypervisor import Condition
 from activities.machines.ports import Guest, GuestExec
 from activities.machines.ssh_key import key_file
 from domain.errors import Verdict
@@ -63,10 +63,18 @@ class GuestPorts(Protocol):
         ...
 
 
+class Conditions(Protocol):
+    """Tells how a machine is; the hypervisor does."""
+
+    async def condition(self, name: str) -> Condition:
+        """Tell how the machine is, as far as a guest's silence is concerned."""
+        ...
+
+
 class GuestSsh:
     """The way into this host's guests without an agent (`vm_ports.Ssh`)."""
 
-    def __init__(self, paths: LibvirtPaths, hypervisor: Hypervisor, ports: GuestPorts) -> None:
+    def __init__(self, paths: LibvirtPaths, hypervisor: Conditions, ports: GuestPorts) -> None:
         self._paths = paths
         self._hypervisor = hypervisor
         self._ports = ports
@@ -87,7 +95,7 @@ class GuestSsh:
 class SshGuest:
     """The guest of the machine `name`, entered as `access` says."""
 
-    def __init__(self, name: str, access: SshAccess, key: Path, ports: GuestPorts, hypervisor: Hypervisor) -> None:
+    def __init__(self, name: str, access: SshAccess, key: Path, ports: GuestPorts, hypervisor: Conditions) -> None:
         self._name = name
         self._access = access
         self._key = key
@@ -132,12 +140,12 @@ class SshGuest:
         limit = ("timeout", "-k", str(_KILL_SECONDS), str(max(1, round(timeout))))
         become = () if self._access.user == "root" else ("sudo", "-n", "--")
         remote = shlex.join([*become, "sh", "-c", _SHELL, "sh", *limit, *argv])
-        # ssh gives this to a shell: every word is quoted, and `%` is its own.
+        # ssh has a shell `exec` this: every word is quoted, and `%` is its own.
         proxy = shlex.join([sys.executable, "-I", "-S", str(_HELPER), str(wire)]).replace("%", "%%")
         options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
         return [
             *("prlimit", f"--fsize={_MOST_BYTES}", "--", "ssh", "-F", "/dev/null", "-T", "-a", "-x"),
-            *("-i", str(self._key), *options, "-o", f"ProxyCommand=exec {proxy}"),
+            *("-i", str(self._key), *options, "-o", f"ProxyCommand={proxy}"),
             *("-l", self._access.user, "--", self._name, remote),
         ]
 

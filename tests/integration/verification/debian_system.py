@@ -20,7 +20,7 @@ import pytest
 from activities.machines.ports import GuestExec
 
 PACKAGES = (
-    *("init", "dbus", "systemd-resolved", "openssh-server", "openssh-client", "nginx-light"),
+    *("init", "dbus", "systemd-resolved", "openssh-server", "openssh-client", "sudo", "nginx-light"),
     *("iproute2", "procps", "curl", "openssl", "ca-certificates"),
 )
 _SCRIPT = Path(__file__).with_name("start_system.sh")
