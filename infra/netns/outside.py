@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 
 def slirp_command(keeper: int, exit_fd: int, *, own_users: bool) -> list[str]:
     """Make the argument list that attaches to the namespace's tap. It ends when `exit_fd` is hung up."""
-    users = [f"--userns-path=/proc/{keeper}/ns/user"] if own_users else []
+    # By process it joins the user namespace, too, and as an ordinary user it makes its sandbox there.
+    where = [str(keeper)] if own_users else ["--netns-type=path", f"/proc/{keeper}/ns/net"]
     return [
         _SLIRP4NETNS,
         f"--cidr={SLIRP}",
@@ -52,9 +53,7 @@ def slirp_command(keeper: int, exit_fd: int, *, own_users: bool) -> list[str]:
         "--enable-sandbox",
         "--enable-seccomp",
         f"--exit-fd={exit_fd}",
-        "--netns-type=path",
-        *users,
-        f"/proc/{keeper}/ns/net",
+        *where,
         TAP,
     ]
 

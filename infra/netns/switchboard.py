@@ -201,14 +201,17 @@ class Switchboard:
 
 async def serve(switchboard: Switchboard, path: Path) -> None:
     """Answer requests at `path` for ever."""
+    talking = set[asyncio.Task[None] | None]()  # asyncio itself keeps no task alive that waits for a quiet stream
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talking.add(asyncio.current_task())
         try:
             await _talk(switchboard, (reader, writer))
-        except (OSError, TimeoutError, ValueError, ExceptionGroup) as error:
+        except (OSError, TimeoutError, ValueError) as error:
             _log.info("a client went away: %s", error)
         finally:
             await close(writer)
+            talking.discard(asyncio.current_task())
 
     path.unlink(missing_ok=True)
     mask = os.umask(0o177)

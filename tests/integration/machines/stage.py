@@ -2,7 +2,7 @@
 
 Nothing of it is connected to the machine that runs the tests. The outside has a public-looking address
 (RFC 5737), a machine on the host's private LAN and a cloud's metadata address; each of them, and the host
-itself, serves TCP on `PORT` and answers with its own name.
+itself, serves TCP on `PORT` and answers with its address. A nameserver on the LAN is the host's.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from infra.netns.models import Link
 
 PORT = 8080
 HOST, LAN, PUBLIC, METADATA = "192.0.2.1", "192.168.77.2", "203.0.113.10", "169.254.169.254"
+NAME = "outside.example"
 _DEADLINE = 30.0
 _SERVER = """
 import socketserver, sys
@@ -90,7 +92,19 @@ class Stage:
             *((self.outside, address) for address in (LAN, PUBLIC, METADATA)),
         ):
             self.serve(space, address)
-        self.daemon = self._start(self.host.argv("env", *(f"{k}={v}" for k, v in environment.items()), *command(home)))
+        settings = [f"{name}={value}" for name, value in environment.items()]
+        self.daemon = self._start(self.host.argv(*self._with_resolver(home), "env", *settings, *command(home)))
+
+    def _with_resolver(self, home: Path) -> list[str]:
+        """Give the pretended host a nameserver on its LAN that knows `NAME`, by a resolv.conf of its own."""
+        users = ("--user=root", "--pid-file=", "--keep-in-foreground", "--conf-file=/dev/null")
+        names = ("--no-resolv", "--no-hosts", f"--address=/{NAME}/{PUBLIC}")
+        listen = (f"--listen-address={LAN}", "--bind-interfaces")
+        self._start(self.outside.argv("dnsmasq", *users, *names, *listen))
+        file = home / "resolv.conf"
+        file.write_text(f"nameserver {LAN}\n")
+        bind = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", bind, str(file)]
 
     def namespace(self) -> Namespace:
         return Namespace(_in_its_own_network(self._start(["unshare", "--net", "--", "sleep", "infinity"])).pid)
@@ -128,8 +142,7 @@ class Stage:
         address = f"address add {card.address}/{card.prefix} dev eth{number}"
         guest.ip("link set lo up", address, f"link set eth{number} up")
         if number == 0:
-            gateway = card.address.rpartition(".")[0] + f".{int(card.address.rpartition('.')[2]) - 1}"
-            guest.ip(f"route add default via {gateway}")
+            guest.ip(f"route add default via {IPv4Address(card.address) - 1}")
         return guest
 
     async def ready(self) -> None:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from activities.machines.networks import GuestNetworks
 from domain.errors import Fault, Verdict
 from domain.vm.spec import Network
 from infra.netns.models import Link
-from tests.integration.machines.stage import HOST, LAN, METADATA, PORT, PUBLIC, Namespace, Stage, stage
+from tests.integration.machines.stage import HOST, LAN, METADATA, NAME, PORT, PUBLIC, Namespace, Stage, stage
 
 pytestmark = pytest.mark.integration
 
@@ -40,14 +41,25 @@ def lan(hostname: str, scope: str = "run") -> tuple[Network, ...]:
 async def settled(guest: Namespace, target: tuple[str, int], wanted: str) -> str:
     """Ask until the answer is the wanted one, as long as something may still be on its way up."""
     deadline = time.monotonic() + 10
-    while (answer := guest.reach(target)[0]) != wanted and time.monotonic() < deadline:
+    while True:
+        [answer] = guest.reach(target)
+        if answer == wanted or time.monotonic() >= deadline:
+            return answer
         await asyncio.sleep(0.1)
-    return answer
 
 
 async def test_a_guest_with_egress_reaches_the_outside(scene: Stage, networks: GuestNetworks) -> None:
     guest = scene.guest((await networks.plug("vm-a", "org", (), egress=True)).uplink)
     assert await settled(guest, (PUBLIC, PORT), PUBLIC) == PUBLIC
+
+
+async def test_names_of_the_outside_resolve_with_egress_and_not_without(scene: Stage, networks: GuestNetworks) -> None:
+    for egress, expected in ((True, PUBLIC), (False, None)):
+        card = (await networks.plug(f"vm-{expected is None}".lower(), "org", (), egress=egress)).uplink
+        guest, server = scene.guest(card), str(IPv4Address(card.address) - 1)
+        deadline = time.monotonic() + 10
+        while resolve(guest, NAME, server) != expected:
+            assert time.monotonic() < deadline
 
 
 async def test_a_guest_without_egress_reaches_nothing_and_is_told_so_at_once(
@@ -90,12 +102,8 @@ async def test_machines_of_two_tenants_do_not_reach_each_other(scene: Stage, net
     scene.guest(other.networks[0], 1, target)
     scene.serve(target, "0.0.0.0")  # noqa: S104 - in a namespace of its own
     assert await settled(target, (other.uplink.address, PORT), other.uplink.address) == other.uplink.address
-    gateway = other.uplink.address.rpartition(".")[0] + "."
-    answers = guest.reach(
-        (other.uplink.address, PORT),
-        (other.networks[0].address, PORT),
-        (gateway + str(int(other.uplink.address.rpartition(".")[2]) - 1), 53),
-    )
+    gateway = str(IPv4Address(other.uplink.address) - 1)
+    answers = guest.reach((other.uplink.address, PORT), (other.networks[0].address, PORT), (gateway, 53))
     assert all(answer.startswith(("refused", "timeout")) for answer in answers), answers
 
 
