@@ -1,7 +1,8 @@
 """A tiny guest for tests of virtual machines: a Debian kernel, busybox and the QEMU guest agent in an initramfs.
 
-It boots in seconds under emulation, as a CD-ROM or as a disk, under BIOS and under UEFI, asks DHCP for an
-address on each of its network cards, and does what its kernel arguments say: `guest=well` runs the agent,
+It boots in seconds under emulation, as a CD-ROM or as a disk, under BIOS (192 MiB) and under UEFI (512 MiB), asks
+DHCP for an address on each of its network cards, switches itself off when its agent is told to, and does what its
+kernel arguments say: `guest=well` runs the agent,
 `ssh` runs an SSH server instead (root, with the key of `ssh_key`), `silent` neither, `emergency` asks for
 the root password, `panic` lets init end, `powerless` switches itself off, `flood` writes without end.
 
@@ -196,6 +197,7 @@ async def _fill(packages: Path, tree: Path, public_key: str) -> None:
     files = {
         "init": (_INIT % {"modules": " ".join(_MODULES), "welcome": WELCOME}, 0o755),
         "bin/lease": (_LEASE, 0o755),
+        "sbin/shutdown": ("#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n", 0o755),
         "etc/passwd": ("root:x:0:0:root:/root:/bin/sh\n", 0o644),
         "etc/group": ("root:x:0:\n", 0o644),
         "etc/shadow": ("root:*:19000:0:99999:7:::\n", 0o600),

@@ -11,7 +11,6 @@ from domain.verification import Firmware
 Accelerator = Literal["kvm", "tcg"]
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
-_QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _NAMES = UUID("6f1d7a52-3c0e-5a8b-9d6e-0b54f1e7c2a9")
 
 
@@ -31,14 +30,10 @@ class Pflash(Value):
 
 
 class Nic(Value):
-    """A network card: on a bridge of the daemon's namespace, else on QEMU's own user network.
-
-    A `restricted` card of the user network reaches QEMU's DHCP server and nothing else.
-    """
+    """A network card: on a bridge of the daemon's namespace, else on QEMU's own user network, which leads nowhere."""
 
     bridge: str | None = None
     mac: str | None = None
-    restricted: bool = False
 
 
 class MachineSpec(Value):
@@ -107,7 +102,6 @@ def domain_xml(spec: MachineSpec) -> str:
     # A guest that panicked stays, stopped: its screen is evidence, and it differs from a QEMU that was killed.
     _text(root, "on_crash", "preserve")
     _devices(root, spec)
-    _restricted(root, spec)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -189,8 +183,6 @@ def _devices(root: ET.Element, spec: MachineSpec) -> None:
 
 
 def _interface(devices: ET.Element, nic: Nic) -> None:
-    if nic.restricted:
-        return
     interface = ET.SubElement(devices, "interface", type="bridge" if nic.bridge else "user")
     if nic.bridge:
         ET.SubElement(interface, "source", bridge=nic.bridge)
@@ -198,18 +190,6 @@ def _interface(devices: ET.Element, nic: Nic) -> None:
         ET.SubElement(interface, "mac", address=nic.mac)
     ET.SubElement(interface, "model", type="virtio")
     ET.SubElement(interface, "rom", enabled="no")  # nobody boots from the network
-
-
-def _restricted(root: ET.Element, spec: MachineSpec) -> None:
-    """Write the cards of a user network that leads nowhere: libvirt has no word for it."""
-    cards = [nic for nic in spec.nics if nic.restricted]
-    if not cards:
-        return
-    commandline = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
-    for number, nic in enumerate(cards):
-        device = f"virtio-net-pci,netdev=alone{number},romfile=" + (f",mac={nic.mac}" if nic.mac else "")
-        for argument in ("-netdev", f"user,id=alone{number},restrict=on", "-device", device):
-            ET.SubElement(commandline, f"{{{_QEMU_NAMESPACE}}}arg", value=argument)
 
 
 def _disk(devices: ET.Element, spec: MachineSpec) -> None:

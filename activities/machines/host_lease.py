@@ -90,8 +90,8 @@ class HostLease:
                 await self._pause(_RETRY_SECONDS)
                 continue
             try:
-                await self._obey()
                 await self._beat()
+                await self._obey()
             except _LeaseGoneError as error:
                 _log.warning("the host's lease is gone: %s", error)
                 self._token = None

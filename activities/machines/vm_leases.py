@@ -25,6 +25,7 @@ class Leases:
         self._clock = clock
         self._held_until = math.inf
         self._least: OrderedDict[str, int] = OrderedDict()
+        self._deleted: OrderedDict[str, int] = OrderedDict()
 
     @property
     def lapsed(self) -> bool:
@@ -41,17 +42,18 @@ class Leases:
     def require(self, held: Iterable[HeldVm]) -> None:
         """From now on refuse what is lower than these tokens."""
         for vm in held:
-            self._remember(vm.vm_id, vm.token)
+            _remember(self._least, vm.vm_id, vm.token)
 
     def deleted(self, vm: VmRef) -> None:
         """Refuse everything that would make the deleted VM anew under a lease that it had."""
-        self._remember(vm.vm_id, vm.token + 1)
+        _remember(self._deleted, vm.vm_id, vm.token)
 
-    def admit(self, vm: VmRef, folder: VmFolder) -> None:
+    def admit(self, vm: VmRef, folder: VmFolder, *, makes: bool = False) -> None:
         """Let a request pass and remember its token beside the VM, if the VM is there.
 
         Raises:
-            Verdict: `lease.superseded` for a token lower than one seen before.
+            Verdict: `lease.superseded` for a token lower than one seen before, and for a request that `makes` a
+                VM which was deleted under the same lease.
             Fault: `machine.name_taken` if the folder is another VM's.
 
         """
@@ -61,7 +63,7 @@ class Leases:
                 "machine.name_taken", f"{folder.name} belongs to another VM ({lease.vm_id})", next="Use another host."
             )
         highest = max(lease.token if lease else 0, self._least.get(vm.vm_id, 0))
-        if vm.token < highest:
+        if vm.token < highest or (makes and vm.token <= self._deleted.get(vm.vm_id, -1)):
             raise Verdict.because(
                 "lease.superseded",
                 f"the VM {vm.vm_id} is held under a later lease than number {vm.token}",
@@ -85,7 +87,8 @@ class Leases:
                 next="Wait until the host is connected again, or start the VM elsewhere.",
             )
 
-    def _remember(self, vm_id: str, token: int) -> None:
-        self._least[vm_id] = max(token, self._least.pop(vm_id, 0))
-        while len(self._least) > _MOST_REMEMBERED:
-            self._least.popitem(last=False)
+
+def _remember(tokens: OrderedDict[str, int], vm_id: str, token: int) -> None:
+    tokens[vm_id] = max(token, tokens.pop(vm_id, token))
+    while len(tokens) > _MOST_REMEMBERED:
+        tokens.popitem(last=False)

@@ -39,7 +39,7 @@ class VmLife:
         """Make disk and definition; a VM that is there already is adopted. What fails leaves nothing."""
         folder = self._premises.folder(request.vm.vm_id)
         async with self._premises.turn(folder.name):
-            self._premises.leases.admit(request.vm, folder)
+            self._premises.leases.admit(request.vm, folder, makes=True)
             known = folder.record
             try:
                 fetched = await self._images.ensure(request.spec.image)

@@ -120,7 +120,7 @@ class VmStart:
 
     async def _plug(self, org_id: str, folder: VmFolder, record: VmRecord) -> tuple[Nic, ...]:
         if self._premises.networks is None:
-            return (Nic(mac=user_mac(record.vm_id), restricted=not record.spec.egress),)
+            return (Nic(mac=user_mac(record.vm_id)),)
         spec = record.spec
         cabling = await self._premises.networks.plug(folder.name, org_id, spec.networks, egress=spec.egress)
         return tuple(Nic(bridge=card.bridge, mac=card.mac) for card in cabling.cards)

@@ -60,15 +60,11 @@ def test_a_jobs_disk_is_fast_and_a_lasting_one_is_safe() -> None:
     assert attribute(lasting, "devices/input", "type") == "tablet"
 
 
-def test_cards_are_on_bridges_on_the_user_network_or_lead_nowhere() -> None:
+def test_cards_are_on_bridges_or_on_the_user_network() -> None:
     nics = (Nic(mac="52:54:00:00:00:01"), Nic(bridge="of-suite", mac="52:54:00:00:00:02"))
     root = tree(DISK.model_copy(update={"nics": nics}))
     assert [card.get("type") for card in root.iterfind("devices/interface")] == ["user", "bridge"]
     assert attribute(root, "devices/interface/source", "bridge") == "of-suite"
-    alone = tree(DISK.model_copy(update={"nics": (Nic(restricted=True, mac="52:54:00:00:00:03"),)}))
-    assert alone.find("devices/interface") is None
-    [commandline] = [e for e in alone if e.tag.endswith("commandline")]
-    assert [e.get("value") for e in commandline][1] == "user,id=alone0,restrict=on"
 
 
 def test_an_installer_boots_before_the_empty_disk_beside_it() -> None:
