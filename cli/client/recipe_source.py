@@ -1,4 +1,4 @@
-"""What RECIPE on a command line means: a file, standard input, or a template of the factory."""
+"""What RECIPE (or a suite's FILE) on a command line means: a file, standard input, or something built in."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,11 @@ from cli.client.failures import UsageFailure
 from domain.errors import Problem
 from domain.recipe.schema import MAX_BYTES
 
+_BUILT_IN = {"recipe": "a template (openfactory recipes)", "suite": "an example (openfactory suite list)"}
 _SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-def read_recipe(given: str) -> str:
+def read_recipe(given: str, what: str = "recipe") -> str:
     """Return what the tools take as a recipe: a file's text as it is, `-` for standard input, else the name itself.
 
     Raises:
@@ -18,33 +19,33 @@ def read_recipe(given: str) -> str:
 
     """
     if given == "-":
-        return _text(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
+        return _text(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input", what)
     path = Path(given)
     if path.suffix.lower() in _SUFFIXES or "/" in given or path.is_file():
-        return _text(_read(path), given)
+        return _text(_read(path, what), given, what)
     return given
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageFailure(
             Problem(
-                code="recipe.unreadable",
-                message=f"The recipe cannot be read: {error.strerror}: {path}",
-                next="Give the path of a YAML or JSON file, or the name of a template (openfactory recipes).",
+                code=f"{what}.unreadable",
+                message=f"The {what} cannot be read: {error.strerror}: {path}",
+                next=f"Give the path of a YAML or JSON file, or the name of {_BUILT_IN[what]}.",
             )
         ) from error
 
 
-def _text(data: bytes, name: str) -> str:
+def _text(data: bytes, name: str, what: str) -> str:
     if len(data) > MAX_BYTES:
         raise UsageFailure(
             Problem(
-                code="recipe.too_large",
-                message=f"{name} is larger than a recipe may be ({MAX_BYTES // 1024} KiB).",
+                code=f"{what}.too_large",
+                message=f"{name} is larger than a {what} may be ({MAX_BYTES // 1024} KiB).",
                 next="Is it the right file?",
             )
         )
@@ -53,7 +54,7 @@ def _text(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         raise UsageFailure(
             Problem(
-                code="recipe.not_text",
+                code=f"{what}.not_text",
                 message=f"{name} is not UTF-8 text (byte {error.start}).",
                 next="Save it as UTF-8. Is it the right file?",
             )

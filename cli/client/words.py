@@ -23,6 +23,18 @@ _COMMANDS = {
     "list_recipes": "recipes",
     "get_recipe": "recipes",
     "get_download_links": "download",
+    "run_verification": "test-run verify",
+    "list_test_runs": "test-run list",
+    "get_test_run": "test-run show",
+    "cancel_test_run": "test-run cancel",
+    "create_test_suite": "suite create",
+    "list_test_suites": "suite list",
+    "get_test_suite": "suite show",
+    "update_test_suite": "suite update",
+    "update_test_suite_targets": "suite bind",
+    "run_test_suite": "suite run",
+    "list_test_suite_runs": "suite runs",
+    "get_test_suite_status": "suite status",
 }
 _TOOL = re.compile(rf"\b({'|'.join(_COMMANDS)})\b")
 
