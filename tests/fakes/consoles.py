@@ -56,7 +56,7 @@ class FakePort:
 
     async def follow(self, socket: Path) -> None:
         """Be the port of a real machine until it ends."""
-        reader, self._writer = await asyncio.open_unix_connection(str(socket))
+        reader, self._writer = await _connected(socket)
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(1 << 16):
@@ -64,6 +64,16 @@ class FakePort:
             self.say(b"")
         finally:
             self._writer.close()
+
+
+async def _connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a machine that is just starting: its socket is there before it listens."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await asyncio.open_unix_connection(str(socket))
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
 
 
 class FakePorts:

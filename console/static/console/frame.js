@@ -24,6 +24,7 @@ function say(state, words, kind) {
   document.body.dataset.state = state;
   at("state").textContent = words;
   at("state").className = `pill ${kind}`;
+  for (const id of ["ctrl-alt-del", "type", "offer"]) at(id)?.toggleAttribute("disabled", state !== "connected");
 }
 
 function notice(end) {

@@ -91,9 +91,8 @@ class Page:
 
     async def click(self, selector: str) -> None:
         """Click in the middle of an element with the mouse."""
-        box = await self.run(
-            f"(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelector('{selector}').getBoundingClientRect())"
-        )
+        middle = "(b => [b.x + b.width / 2, b.y + b.height / 2])"
+        box = await self.run(f"{middle}(document.querySelector('{selector}').getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             await self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 

@@ -61,7 +61,12 @@ async def gateway() -> AsyncGenerator[Gateway]:
     # A short path: a socket's has at most 107 bytes (unix(7)).
     with tempfile.TemporaryDirectory(prefix="of-") as folder:
         ports = FakePorts()
-        relay = ConsoleRelay(TicketSigner(b"k" * 32), lambda _: Path(folder) / "v", ports, now=lambda: world.now)
+
+        def screen(vm_id: str) -> Path:
+            assert vm_id == VM_ID
+            return Path(folder) / "v"
+
+        relay = ConsoleRelay(TicketSigner(b"k" * 32), screen, ports, now=lambda: world.now)
         runner = web.AppRunner(
             build_app(world.factory, "http://127.0.0.1:9"),
             access_log=None,
