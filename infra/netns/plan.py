@@ -22,10 +22,10 @@ NETWORKS = IPv4Network("10.212.0.0/14")
 SLIRP = IPv4Network("10.210.0.0/24")
 GATEWAY, NAMESERVER, NAMESPACE = SLIRP[2], SLIRP[3], SLIRP[100]
 EGRESS_PREFIX, CLOSED_PREFIX, NETWORK_PREFIX = "ofe", "ofn", "ofp"
-_FIRST_UPLINK = SLIRP.num_addresses // 4
-_UPLINKS = UPLINKS.num_addresses // 4
-_NETWORKS = NETWORKS.num_addresses // 256
-_FIRST_SEAT, _SEATS = 10, 254
+FIRST_UPLINK = SLIRP.num_addresses // 4
+LAST_UPLINK = UPLINKS.num_addresses // 4 - 1
+LAST_NETWORK = NETWORKS.num_addresses // 256 - 1
+_FIRST_SEAT, _LAST_SEAT = 10, 253
 
 
 class Seated(Value):
@@ -55,10 +55,15 @@ class Wired(Value):
 
 
 class Plan(Value):
-    """All machines by name, and the number of each private network by its key."""
+    """All machines by name, and the number of each private network by its key.
+
+    `newest` is the uplink given last. The next one is a later one: what still comes back for a machine that is
+    gone, by a connection that the kernel remembers, must not reach another.
+    """
 
     machines: dict[str, Wired] = Field(default_factory=dict[str, Wired])
     networks: dict[str, int] = Field(default_factory=dict[str, int])
+    newest: int = FIRST_UPLINK - 1
 
     def plug(self, request: Plug) -> "Plan":
         """Place a machine; one that is there keeps what it has.
@@ -83,16 +88,17 @@ class Plan(Value):
                     value=seat.hostname,
                     next="Give each machine of a network a name of its own.",
                 )
-            networks.setdefault(seat.key, _free(networks.values(), 0, _NETWORKS))
+            networks.setdefault(seat.key, _free(networks.values(), 0, LAST_NETWORK))
             own = next((s.number for s in known.seats if s.seat.key == seat.key), None) if known else None
-            seats.append(Seated(seat=seat, number=own or _free((s.number for s in taken), _FIRST_SEAT, _SEATS)))
-        uplink = known.uplink if known else _free((w.uplink for w in others.values()), _FIRST_UPLINK, _UPLINKS)
+            seats.append(Seated(seat=seat, number=own or _free((s.number for s in taken), _FIRST_SEAT, _LAST_SEAT)))
+        uplink = known.uplink if known else self._next_uplink()
         wired = Wired(machine=request.machine, egress=request.egress, uplink=uplink, seats=tuple(seats))
-        return _plan({**others, request.machine: wired}, networks)
+        return _plan({**others, request.machine: wired}, networks, self.newest if known else uplink)
 
     def forget(self, machine: str) -> "Plan":
         """Give a machine's addresses back, and networks that nobody is on any more."""
-        return _plan({name: wired for name, wired in self.machines.items() if name != machine}, self.networks)
+        others = {name: wired for name, wired in self.machines.items() if name != machine}
+        return _plan(others, self.networks, self.newest)
 
     def cabling(self, machine: str) -> Cabling:
         """Tell the cards of a machine of the plan."""
@@ -132,6 +138,11 @@ class Plan(Value):
         """The address of a seat."""
         return self.subnet(seated.seat.key)[seated.number]
 
+    def _next_uplink(self) -> int:
+        taken = {wired.uplink for wired in self.machines.values()}
+        later = next((n for n in range(self.newest + 1, LAST_UPLINK + 1) if n not in taken), None)
+        return _free(taken, FIRST_UPLINK, LAST_UPLINK) if later is None else later
+
     def _card(self, wired: Wired, seated: Seated) -> Link:
         key = seated.seat.key
         address = str(self.address(seated))
@@ -147,15 +158,16 @@ def mac(machine: str, key: str) -> str:
     return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
 
 
-def _plan(machines: dict[str, Wired], networks: dict[str, int]) -> Plan:
+def _plan(machines: dict[str, Wired], networks: dict[str, int], newest: int) -> Plan:
     """Make a plan of the networks that somebody is on."""
     used = {s.seat.key for wired in machines.values() for s in wired.seats}
-    return Plan(machines=machines, networks={key: number for key, number in networks.items() if key in used})
+    kept = {key: number for key, number in networks.items() if key in used}
+    return Plan(machines=machines, networks=kept, newest=newest)
 
 
-def _free(taken: Iterable[int], first: int, end: int) -> int:
+def _free(taken: Iterable[int], first: int, last: int) -> int:
     used = set(taken)
-    number = next((n for n in range(first, end) if n not in used), None)
+    number = next((n for n in range(first, last + 1) if n not in used), None)
     if number is None:
         raise Fault.because(
             "network.full", "this host has no free address for another machine", next="Delete machines, then retry."

@@ -122,10 +122,12 @@ async def test_machines_on_a_network_reach_each_other_and_nothing_more_through_i
 
 
 async def test_a_spoofed_sender_is_not_forwarded(scene: Stage, networks: GuestNetworks) -> None:
-    guest = scene.guest((await networks.plug("vm-a", "org", (), egress=True)).uplink)
+    card = (await networks.plug("vm-a", "org", (), egress=True)).uplink
+    guest = scene.guest(card)
     assert await settled(guest, (PUBLIC, PORT), PUBLIC) == PUBLIC
     guest.ip(
-        "address add 10.210.200.9/32 dev eth0", "route add 203.0.113.0/24 dev eth0 via 10.210.1.1 src 10.210.200.9"
+        "address add 10.210.200.9/32 dev eth0",
+        f"route add 203.0.113.0/24 dev eth0 via {IPv4Address(card.address) - 1} src 10.210.200.9",
     )
     assert guest.reach((PUBLIC, PORT)) == ["timeout"]
 
