@@ -28,7 +28,7 @@ from infra.process import run
 Kind = Literal["iso", "qcow2"]
 Behaviour = Literal["well", "ssh", "silent", "emergency", "panic", "powerless", "flood"]
 WELCOME = "Welcome to the test guest"
-_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "pvpanic-pci", "af_packet")
+_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "pvpanic-pci")
 _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 _BUILD_SECONDS = 300.0
 
@@ -243,7 +243,7 @@ async def _copy_modules(modules: Path, tree: Path) -> None:
         shutil.copytree(modules / part, target / part)
     wanted = ("virtio_blk", "virtio_net", "virtio_console", "virtio-rng", "net_failover", "failover", "rng-core")
     for path in sorted((modules / "kernel").rglob("*.ko*")):
-        if path.name.split(".")[0] in (*wanted, "af_packet"):
+        if path.name.split(".")[0] in wanted:
             place = target / path.relative_to(modules)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, place)

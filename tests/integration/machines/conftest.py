@@ -19,6 +19,7 @@ from activities.job import Job
 from activities.machines.boot import BootLimits
 from activities.machines.libvirt_machines import LibvirtMachines
 from activities.machines.models import BootInput
+from activities.machines.vm_machines import LibvirtVms
 from activities.machines.workspace import Size
 from domain.artifacts import Artifact, Blob
 from infra.libvirt_client import wait_ready
@@ -95,6 +96,10 @@ class House:
         return LibvirtMachines(
             self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds), size=Size(memory=512, cpus=1)
         )
+
+    def vms(self, seconds: float = 300.0) -> LibvirtVms:
+        """The VMs' adapter, anew."""
+        return LibvirtVms(self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds))
 
     async def artifact(self, behaviour: Behaviour, kind: Kind) -> Artifact:
         """Put an image with this behaviour into the blob store."""
