@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+from temporalio.client import Client
+
+from activities.consoles.relay import ConsoleRelay
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
 from activities.imaging.import_image import ImageImporter
@@ -17,21 +21,38 @@ from activities.imaging.publish import ObjectPublisher
 from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.imaging.workspace import sweep_workspaces
+from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.activities import MachineActivities
+from activities.machines.forwards import PortForwards
+from activities.machines.host_capacity import HostAddress, capacity_of
+from activities.machines.host_lease import HostLease
+from activities.machines.hypervisor import Hypervisor
 from activities.machines.libvirt_machines import LibvirtMachines
+from activities.machines.networks import GuestNetworks
+from activities.machines.ssh_guest import GuestSsh
+from activities.machines.vm_activities import VmActivities
+from activities.machines.vm_machines import LibvirtVms
+from activities.machines.vm_models import HostCapacity
+from activities.machines.vm_ports import Observer
 from activities.record import RecordActivities
 from activities.session import StepSessions
-from activities.verification.activities import VerificationActivities
+from activities.verification.activities import VerificationActivities, VmTestActivities
+from activities.verification.reports import ReportActivities
 from activities.verification.verifier import GuestVerifier
+from activities.verification.vm_checks import VmChecker
 from domain.errors import FactoryError, Verdict
 from domain.model import Value
 from domain.version import VERSION
 from event_store.log import EventLog
+from infra.console_tickets import ticket_signer
+from infra.libvirt_client import LibvirtClient
+from infra.libvirt_paths import LibvirtPaths
 from infra.log_stream import JobLog
 from infra.objects import S3ObjectStore
 from infra.settings import Settings
 
 SWEEP_SECONDS = 60.0
+_ADOPT_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +71,41 @@ class HostActivities:
     imaging: ImagingActivities
     machines: MachineActivities
     verification: VerificationActivities
+    vms: VmActivities
+    tests: VmTestActivities
+    reports: ReportActivities
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host at work: its activities, and what it does for its VMs unasked."""
+
+    activities: HostActivities
+    address: HostAddress
+    vms: LibvirtVms
+    _probe: AcceleratorProbe
+    _paths: LibvirtPaths
+    _lease_file: Path
+
+    def lease(self, client: Client, announce: Callable[[HostCapacity], Awaitable[None]]) -> HostLease:
+        """Make the keeper of this host's lease, which announces the host to the fleet."""
+
+        async def announced() -> None:
+            accelerator = (await self._probe.decide(None)).kind
+            capacity = await asyncio.to_thread(
+                capacity_of, self.address, self._paths, accelerator, await self.vms.running()
+            )
+            await announce(capacity)
+
+        return HostLease(self._lease_file, client, self.vms, announced)
+
+    async def attend(self, lease: HostLease, observer: Observer) -> None:
+        """Keep the lease, watch the VMs and clear away what nobody owns, until cancelled."""
+        await _adopted(self.vms)
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(lease.keep())
+            duties.create_task(self.vms.watch(observer).run())
+            duties.create_task(_keep_sweeping("VMs", self.vms.sweep))
 
 
 @contextmanager
@@ -67,7 +123,7 @@ def open_recording(settings: Settings) -> Generator[RecordActivities]:
 
 
 @asynccontextmanager
-async def open_host(settings: Settings) -> AsyncGenerator[HostActivities]:
+async def open_host(settings: Settings) -> AsyncGenerator[Host]:
     """Open everything that a host works with, after clearing away what a dead worker left.
 
     Raises:
@@ -80,23 +136,47 @@ async def open_host(settings: Settings) -> AsyncGenerator[HostActivities]:
     if swept:
         _log.info("removed %d workspaces of an earlier worker", swept)
     objects = S3ObjectStore(settings.s3)
+    paths = LibvirtPaths(home=settings.home)
+    libvirt = LibvirtClient(settings.libvirt_uri or paths.uri)
+    networks = GuestNetworks(paths)
+    forwards = PortForwards(settings.run / "forwards.json", networks.open_guest_port)
+    hypervisor = Hypervisor(libvirt)
     machines = LibvirtMachines(settings, objects)
-    housekeeping = asyncio.create_task(_keep_sweeping(machines))
+    ssh = GuestSsh(hypervisor, networks)
+    vms = LibvirtVms(settings, objects, networks=networks, forwards=forwards, ssh=ssh)
+    housekeeping = asyncio.create_task(_keep_sweeping("machines", lambda: machines.sweep(time.time())))
+    relay = ConsoleRelay(ticket_signer(settings), vms.screen, vms)
     try:
-        yield _activities(settings, objects, machines)
+        async with relay.serve(settings.relay_bind, settings.relay_url) as relay_url:
+            identity = Identity(host=settings.host_id, queue=f"host:{settings.host_id}")
+            yield Host(
+                activities=_activities(settings, identity, objects, machines, vms),
+                address=HostAddress(host=identity.host, queue=identity.queue, relay=relay_url),
+                vms=vms,
+                _probe=AcceleratorProbe(
+                    settings.accelerator, settings.home / "cache" / "accelerator.json", paths, hypervisor
+                ),
+                _paths=paths,
+                _lease_file=settings.run / "host-lease.json",
+            )
     finally:
         housekeeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await housekeeping
+        await forwards.shutdown()
+        await vms.close()
         await machines.close()
+        await libvirt.close()
         await objects.aclose()
 
 
-def _activities(settings: Settings, objects: S3ObjectStore, machines: LibvirtMachines) -> HostActivities:
+def _activities(
+    settings: Settings, identity: Identity, objects: S3ObjectStore, machines: LibvirtMachines, vms: LibvirtVms
+) -> HostActivities:
     sessions = StepSessions(partial(JobLog.open, objects))
     store = LocalBlobStore(settings.home)
     imaging = ImagingActivities(
-        identity=Identity(host=settings.host_id, queue=f"host:{settings.host_id}"),
+        identity=identity,
         sessions=sessions,
         store=store,
         resolver=AptResolver(settings, store),
@@ -109,19 +189,36 @@ def _activities(settings: Settings, objects: S3ObjectStore, machines: LibvirtMac
         imaging=imaging,
         machines=MachineActivities(sessions=sessions, machines=machines),
         verification=VerificationActivities(sessions=sessions, checker=GuestVerifier(machines)),
+        vms=VmActivities(vms=vms),
+        tests=VmTestActivities(sessions=sessions, tester=VmChecker(vms, objects)),
+        reports=ReportActivities(objects),
     )
 
 
-async def _keep_sweeping(machines: LibvirtMachines) -> None:
-    """End machines that are past their time: what a terminated workflow could not give back."""
+async def _keep_sweeping(what: str, sweep: Callable[[], Awaitable[int]]) -> None:
+    """Clear away, now and then, what a terminated workflow could not give back."""
     while True:
         try:
-            ended = await machines.sweep(time.time())
+            ended = await sweep()
             if ended:
-                _log.info("removed %d machines that nobody waits for", ended)
+                _log.info("removed %d %s that nobody waits for", ended, what)
         except FactoryError as error:
-            _log.warning("could not look for old machines: %s", error)
+            _log.warning("could not look for old %s: %s", what, error)
         await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def _adopted(vms: LibvirtVms) -> None:
+    """Go on with the VMs that an earlier worker left, as soon as libvirt answers."""
+    while True:
+        try:
+            running = await vms.adopt()
+        except FactoryError as error:
+            _log.warning("could not look for running VMs: %s", error)
+            await asyncio.sleep(_ADOPT_SECONDS)
+            continue
+        if running:
+            _log.info("went on with %d VMs", running)
+        return
 
 
 def _missing(variable: str) -> Verdict:

@@ -21,8 +21,11 @@ WORKFLOWS: tuple[type, ...] = (
     RunWorkflow,
 )
 
-PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core")
-"""Rooms that do no I/O when imported, and the model library: loaded once, so that values keep their classes."""
+PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows.policies")
+"""Rooms that do no I/O when imported, and the model library: loaded once, so that values keep their classes.
+
+The policies are constants; of one copy a test can shorten a limit.
+"""
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:

@@ -30,6 +30,15 @@ class LazyConnection:
             return self._client
 
 
+def connected(client: Client) -> Connected:
+    """Make a `Connected` of a client that is there."""
+
+    async def answer() -> Client:
+        return client
+
+    return answer
+
+
 async def connect(settings: Settings) -> Client:
     """Connect to the configured server.
 

@@ -11,8 +11,10 @@ from activities.wiring import open_recording
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.connect import connected
 from workflows.policies import CORE_QUEUE
 from workflows.running import STOP_GRACE, connect_patiently, run_until_stopped
+from workflows.vm_client import VmClient
 
 
 def core_worker(client: Client, recording: RecordActivities) -> Worker:
@@ -33,7 +35,9 @@ async def main() -> None:
     configure_logging("core-worker")
     settings = configuration.load()
     with open_recording(settings) as recording:
-        await run_until_stopped([core_worker(await connect_patiently(settings), recording)])
+        client = await connect_patiently(settings)
+        await VmClient(connected(client)).ensure_fleet()
+        await run_until_stopped([core_worker(client, recording)])
 
 
 if __name__ == "__main__":

@@ -66,13 +66,12 @@ CHECK_LIMIT = timedelta(minutes=20)
 CHECK_PICKUP = timedelta(minutes=2)
 """How long a check may wait for the host of its machine before that host counts as lost."""
 REPORT_LIMIT = timedelta(minutes=5)
-ONCE = RetryPolicy(maximum_attempts=1)
-"""For what is nice to have."""
 
 QUESTION_LIMIT = timedelta(minutes=3)
 """For questions that a caller waits for."""
 
 ONCE = RetryPolicy(maximum_attempts=1)
+"""For what is nice to have, and for what must not be done twice."""
 
 LONGEST_HISTORY = 2_000
 """Events after which a workflow that lives long continues as new."""

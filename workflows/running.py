@@ -34,8 +34,8 @@ async def connect_patiently(settings: Settings, *, deadline: float = 60.0) -> Cl
             await asyncio.sleep(0.2)
 
 
-async def run_until_stopped(workers: Sequence[Worker]) -> None:
-    """Run the workers until SIGTERM or SIGINT, or until one of them fails for good."""
+async def run_until_stopped(workers: Sequence[Worker], *others: asyncio.Task[None]) -> None:
+    """Run the workers until SIGTERM or SIGINT, or until one of them or of the `others` fails for good."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,5 +45,10 @@ async def run_until_stopped(workers: Sequence[Worker]) -> None:
             await stack.enter_async_context(worker)
         ready()
         _log.info("worker ready: %s", ", ".join(w.task_queue for w in workers))
-        await stop.wait()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, *others], return_when=asyncio.FIRST_COMPLETED)
         _log.info("worker stopping")
+        stopping.cancel()
+        for other in others:
+            if other.done():
+                other.result()  # raises what ended it

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from workflows import policies
 from workflows.vm_agent import VmAgent
@@ -179,10 +179,9 @@ class VmWorkflow:
             return
         try:
             version = await self._vm.record(c.RequestVm(request=start.request), "requested")
-        except ActivityError as error:
+        except FailureError as error:  # a local activity fails without the frame of an ActivityError
             refusal = refused(read_failure(error))
-            self._desk.refuse(refusal)
-            await workflow.wait_condition(workflow.all_handlers_finished)
+            await self._desk.refuse(refusal)
             raise refusal from error
         self._clock.begin()
         self._desk.open(version)
@@ -238,7 +237,7 @@ class VmWorkflow:
         self._work = asyncio.create_task(work)
         try:
             await self._work
-        except (asyncio.CancelledError, ActivityError) as error:
+        except (asyncio.CancelledError, FailureError) as error:
             if not self._interrupted or not is_cancelled_exception(error):
                 raise
         finally:

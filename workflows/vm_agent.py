@@ -42,7 +42,7 @@ class VmAgent:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.cancel()
-            await asyncio.wait([waiting])
+            await workflow.wait([waiting])
 
     async def paused(self, reason: str | None) -> None:
         """The hypervisor holds the machine, mostly because the host's disk is full."""

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 from temporalio.client import (
-    Client,
     WithStartWorkflowOperation,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
@@ -21,12 +20,14 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import read_failure
-from activities.machines.vm_models import CommandDone, HostCapacity, Screenshot
+from activities.machines.vm_models import CommandDone, HostCapacity, Screenshot, VmObserved
+from activities.vm_ref import VmRef
 from domain.errors import Fault, Verdict
 from domain.model import Value
 from domain.vm import orders as o
 from domain.vm.inputs import VmRequest, workflow_id
 from workflows import policies
+from workflows.connect import Connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
 from workflows.vm import VmWorkflow
@@ -45,8 +46,8 @@ class VmClient:
     refuses as the `Verdict` or `Fault` that it is.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connected: Connected) -> None:
+        self._connected = connected
 
     async def create(self, start: VmInput) -> int:
         """Start a machine's workflow and wait until the log has its request; answers the log's version.
@@ -70,7 +71,8 @@ class VmClient:
             static_summary=f"VM {request.spec.name}",
         )
         try:
-            return await self._client.execute_update_with_start_workflow(
+            client = await self._connected()
+            return await client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
                 VmWorkflow.accepted,
                 start_workflow_operation=operation,
                 rpc_timeout=_ANSWER_LIMIT,
@@ -83,7 +85,9 @@ class VmClient:
     async def vm_known(self, vm_id: str, org_id: str) -> str | None:
         """Answer the input digest of the machine's request, or nothing if this organization has none of that id."""
         try:
-            description = await self._client.get_workflow_handle(workflow_id(vm_id)).describe(rpc_timeout=_RPC_LIMIT)
+            description = (
+                await (await self._connected()).get_workflow_handle(workflow_id(vm_id)).describe(rpc_timeout=_RPC_LIMIT)
+            )
             memo = await description.memo()
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
@@ -121,7 +125,7 @@ class VmClient:
     async def touch(self, vm_id: str) -> None:
         """Tell that somebody uses the machine, so that it is not idle; harmless when it is gone."""
         try:
-            handle = self._client.get_workflow_handle_for(VmWorkflow.run, workflow_id(vm_id))
+            handle = (await self._connected()).get_workflow_handle_for(VmWorkflow.run, workflow_id(vm_id))
             await handle.signal(VmWorkflow.touched, rpc_timeout=_RPC_LIMIT)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
@@ -129,7 +133,7 @@ class VmClient:
 
     async def fleet(self) -> FleetView:
         """Ask for hosts, room and queue."""
-        handle = self._client.get_workflow_handle_for(FleetWorkflow.run, FLEET_ID)
+        handle = (await self._connected()).get_workflow_handle_for(FleetWorkflow.run, FLEET_ID)
         try:
             return await handle.query(FleetWorkflow.overview, rpc_timeout=_RPC_LIMIT)
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
@@ -140,7 +144,7 @@ class VmClient:
     async def ensure_fleet(self) -> None:
         """Start the fleet if it does not run."""
         try:
-            await self._client.start_workflow(
+            await (await self._connected()).start_workflow(
                 FleetWorkflow.run,
                 FleetInput(),
                 id=FLEET_ID,
@@ -155,7 +159,7 @@ class VmClient:
     async def host_up(self, capacity: HostCapacity) -> None:
         """Tell the fleet of a host, which it asks to hold its lease then; starts the fleet if need be."""
         try:
-            await self._client.start_workflow(
+            await (await self._connected()).start_workflow(
                 FleetWorkflow.run,
                 FleetInput(),
                 id=FLEET_ID,
@@ -169,9 +173,19 @@ class VmClient:
         except RPCError as error:
             _raise(error)
 
+    async def observed(self, vm: VmRef, seen: VmObserved) -> None:
+        """Tell a machine's workflow what its host saw; one whose workflow is over needs not be told."""
+        try:
+            handle = (await self._connected()).get_workflow_handle(workflow_id(vm.vm_id))
+            await handle.signal("observed", seen, rpc_timeout=_RPC_LIMIT)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                _raise(error)
+
     async def _update(self, vm_id: str, name: str, order: Any, answer: type[Answer]) -> Answer:  # noqa: ANN401 - one of the orders
         try:
-            return await self._client.get_workflow_handle(workflow_id(vm_id)).execute_update(
+            handle = (await self._connected()).get_workflow_handle(workflow_id(vm_id))
+            return await handle.execute_update(  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
                 name, order, id=order.command_id, result_type=answer, rpc_timeout=_ANSWER_LIMIT
             )
         except (WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError, RPCError) as error:

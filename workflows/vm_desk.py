@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from workflows.vm_self import VmSelf
 
@@ -44,9 +44,10 @@ class VmDesk:
         """Begin to take commands: the machine's request is recorded."""
         self._version = version
 
-    def refuse(self, refusal: ApplicationError) -> None:
-        """Answer everybody that the machine was refused."""
+    async def refuse(self, refusal: ApplicationError) -> None:
+        """Answer that the machine was refused; who started it asked for that in the same breath."""
         self._refusal = refusal
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def opened(self) -> int:
         """Wait until the request is recorded; answers the log's version then."""
@@ -149,7 +150,7 @@ class VmDesk:
         fact = c.AcceptOrder(command_id=command_id, command=kind, requested_by=requested_by, snapshot_id=snapshot_id)
         try:
             return await self._vm.record(fact, f"{kind.replace('_', ' ')} asked for by {requested_by}")
-        except ActivityError as error:
+        except FailureError as error:
             raise refused(read_failure(error)) from error
 
     async def _known(self, command_id: str) -> Remembered | None:

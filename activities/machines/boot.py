@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from activities.machines.domain_xml import MachineSpec, domain_xml
-from activities.machines.guest import LibvirtGuest, raise_unless_running
-from activities.machines.hypervisor import Condition, Hypervisor
+from activities.machines.guest import raise_unless_running
+from activities.machines.hypervisor import Condition
+from activities.machines.job_entry import JobEntry
 from activities.machines.labels import MachineLabel
 from activities.machines.serial_port import SerialPort
 from activities.machines.workspace import Workspace
@@ -42,9 +43,10 @@ class Boot:
     """One machine's boot. `advance` is told the percentage and the milestone."""
 
     def __init__(
-        self, hypervisor: Hypervisor, workspace: Workspace, spec: MachineSpec, advance: Callable[[float, str], None]
+        self, entry: JobEntry, workspace: Workspace, spec: MachineSpec, advance: Callable[[float, str], None]
     ) -> None:
-        self._hypervisor = hypervisor
+        self._entry = entry
+        self._hypervisor = entry.hypervisor
         self._workspace = workspace
         self._spec = spec
         self._artifact: str = spec.label.artifact if isinstance(spec.label, MachineLabel) else "vm"
@@ -113,10 +115,7 @@ class Boot:
         condition = await self._hypervisor.condition(name)
         if condition is not Condition.RUNNING:
             await self._ended(condition)
-        if not await self._hypervisor.agent_listens(name):
-            return False
-        await LibvirtGuest(self._hypervisor, name).ping()
-        return True
+        return await self._entry.answers(name)
 
     async def _ended(self, condition: Condition) -> None:
         """Say why the machine runs no more, with its last words."""

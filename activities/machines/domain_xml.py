@@ -42,8 +42,7 @@ class MachineSpec(Value):
     `disk` is a qcow2, an overlay if there is `backing` under it; `sockets` is the folder of `v` (VNC) and `s`
     (first serial port). Without `pflash` the machine has BIOS firmware. The disk of a `lasting` machine
     survives the host's crash, and its pointer is a tablet, so that a viewer's mouse is where the guest's is.
-    `strings` are told to the guest by its firmware (SMBIOS, type 11).
-    `oem_strings` are SMBIOS strings that the guest reads (DMTF DSP0134, type 11).
+    `strings` are told to the guest by its firmware (SMBIOS, type 11: DMTF DSP0134).
     """
 
     name: str
@@ -60,7 +59,6 @@ class MachineSpec(Value):
     nics: tuple[Nic, ...] = (Nic(),)
     strings: tuple[str, ...] = ()
     lasting: bool = False
-    oem_strings: tuple[str, ...] = ()
 
     @property
     def firmware(self) -> Firmware:
@@ -87,7 +85,6 @@ def domain_xml(spec: MachineSpec) -> str:
     _text(root, "memory", str(spec.memory), unit="MiB")
     _text(root, "vcpu", str(spec.cpus))
     _firmware(root, spec)
-    _oem_strings(root, spec)
     _strings(root, spec.strings)
     features = ET.SubElement(root, "features")
     ET.SubElement(features, "acpi")
@@ -126,8 +123,6 @@ def _firmware(root: ET.Element, spec: MachineSpec) -> None:
     else:
         # SeaBIOS then speaks on the serial port too, where "No bootable device" can be read.
         ET.SubElement(os, "bios", useserial="yes")
-    if spec.oem_strings:
-        ET.SubElement(os, "smbios", mode="sysinfo")
     if spec.kernel is not None:
         _text(os, "kernel", spec.kernel.image)
         _text(os, "initrd", spec.kernel.initrd)
@@ -135,14 +130,6 @@ def _firmware(root: ET.Element, spec: MachineSpec) -> None:
     else:
         for device in ("cdrom",) * bool(spec.cdrom) + ("hd",) * bool(spec.disk or not spec.cdrom):
             ET.SubElement(os, "boot", dev=device)
-
-
-def _oem_strings(root: ET.Element, spec: MachineSpec) -> None:
-    if not spec.oem_strings:
-        return
-    strings = ET.SubElement(ET.SubElement(root, "sysinfo", type="smbios"), "oemStrings")
-    for text in spec.oem_strings:
-        _text(strings, "entry", text)
 
 
 def _strings(root: ET.Element, strings: tuple[str, ...]) -> None:

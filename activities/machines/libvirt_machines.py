@@ -11,11 +11,12 @@ from activities.machines.boot import Boot, BootFailedError, BootLimits
 from activities.machines.console import Console
 from activities.machines.domain_xml import Accelerator, machine_name
 from activities.machines.evidence import Evidence
-from activities.machines.guest import LibvirtGuest
 from activities.machines.host_limits import require_memory
 from activities.machines.hypervisor import Hypervisor
+from activities.machines.job_entry import JobEntry
 from activities.machines.labels import MachineLabel
 from activities.machines.models import BootInput, BootResult, ReleaseInput
+from activities.machines.networks import GuestNetworks
 from activities.machines.ports import Guest
 from activities.machines.serial_port import SerialLog, SerialPort
 from activities.machines.workspace import Size, Workspace, workspace_of
@@ -40,12 +41,19 @@ class LibvirtMachines:
     """
 
     def __init__(
-        self, settings: Settings, objects: ObjectStore, *, limits: BootLimits | None = None, size: Size | None = None
+        self,
+        settings: Settings,
+        objects: ObjectStore,
+        *,
+        limits: BootLimits | None = None,
+        size: Size | None = None,
+        networks: GuestNetworks | None = None,
     ) -> None:
         silence()
         self._paths = LibvirtPaths(home=settings.home)
         self._client = LibvirtClient(settings.libvirt_uri or self._paths.uri)
         self._hypervisor = Hypervisor(self._client)
+        self._entry = JobEntry(self._paths, self._hypervisor, networks)
         self._objects = objects
         self._limits = limits or BootLimits()
         self._size = size or Size()
@@ -58,7 +66,7 @@ class LibvirtMachines:
         """Boot all bootable artifacts at once; the first that fails ends the waiting for the others.
 
         Raises:
-            Verdict: `boot.failed`.
+            Verdict: `boot.failed` or `boot.no_entry`.
             Fault: `host.memory`, `host.disk`, `host.firmware`, `host.overloaded`, `hypervisor.…`, `machine.lost`,
                 `machine.name_taken`, `blob.missing`.
 
@@ -73,9 +81,7 @@ class LibvirtMachines:
         size = self._size if how.kind == "kvm" else _share(self._size, len(artifacts))
         progress = _Progress(log, len(artifacts))
         tasks = [
-            asyncio.create_task(
-                self._boot_one(request.job, artifact, (how.kind, size), progress.of(artifact.kind), log)
-            )
+            asyncio.create_task(self._boot_one(request, artifact, (how.kind, size), progress.of(artifact.kind), log))
             for artifact in artifacts
         ]
         try:
@@ -88,7 +94,7 @@ class LibvirtMachines:
 
     def guest(self, job_id: str, artifact: str) -> Guest:
         """Reach the guest of a booted machine."""
-        return LibvirtGuest(self._hypervisor, machine_name(job_id, artifact))
+        return self._entry.guest(machine_name(job_id, artifact))
 
     async def capture(self, job_id: str, generation: int, artifact: str, log: StepLog) -> tuple[str, ...]:
         """Store evidence under `evidence/<job>/<generation>/<machine>/`; answers the keys of what could be had."""
@@ -130,19 +136,21 @@ class LibvirtMachines:
 
     async def _boot_one(
         self,
-        job: Job,
+        request: BootInput,
         artifact: Artifact,
         how: tuple[Accelerator, Size],
         advance: Callable[[float, str], None],
         log: StepLog,
     ) -> BootReport:
+        job = request.job
         workspace = workspace_of(self._paths, job.job_id, artifact.kind)
         self._busy.add(workspace.name)
         try:
             await self._replace(workspace, job.job_id)
             label = MachineLabel(job_id=job.job_id, artifact=artifact.kind, expires=int(time.time()) + _LIFE_SECONDS)
             spec = await workspace.prepare(artifact, label, *how)
-            boot = Boot(self._hypervisor, workspace, spec, advance)
+            spec = await self._entry.prepare(workspace, spec, job, request.recipe)
+            boot = Boot(self._entry, workspace, spec, advance)
             self._serial[workspace.name] = boot.port
             report = await boot.run(self._limits, log)
         except BootFailedError as error:
@@ -189,6 +197,7 @@ class LibvirtMachines:
         found = await self._hypervisor.remove(workspace.name)
         if port is not None:
             await port.close()
+        await self._entry.forget(workspace.name)
         return await asyncio.to_thread(workspace.remove) or found
 
 

@@ -20,11 +20,10 @@ from typing import Protocol
 from activities.machines.guest import OUTPUT_BYTES, raise_unless_running
 from activities.machines.hypervisor import Condition
 from activities.machines.ports import Guest, GuestExec
-from activities.machines.ssh_key import key_file
+from activities.machines.ssh_key import key_file, make_key, oem_strings
 from domain.errors import Verdict
 from domain.vm.spec import VmSpec
 from domain.vm.ssh_access import SshAccess
-from infra.libvirt_paths import LibvirtPaths
 from infra.netns.relay import Stream, close, join
 from infra.process import CommandError, run
 
@@ -74,14 +73,25 @@ class Conditions(Protocol):
 class GuestSsh:
     """The way into this host's guests without an agent (`vm_ports.Ssh`)."""
 
-    def __init__(self, paths: LibvirtPaths, hypervisor: Conditions, ports: GuestPorts) -> None:
-        self._paths = paths
+    def __init__(self, hypervisor: Conditions, ports: GuestPorts) -> None:
         self._hypervisor = hypervisor
         self._ports = ports
 
-    async def reach(self, name: str, spec: VmSpec) -> Guest | None:
+    async def prepare(self, folder: Path, spec: VmSpec) -> tuple[str, ...]:
+        """Make the VM's key if it is entered by SSH; answers the SMBIOS strings that tell the guest of it.
+
+        Raises:
+            CommandError: ssh-keygen(1) failed.
+
+        """
+        if spec.image.ssh is None:
+            return ()
+        await make_key(folder)
+        return oem_strings(folder, spec.image.ssh)
+
+    async def reach(self, name: str, folder: Path, spec: VmSpec) -> Guest | None:
         """Reach the guest if it answers now; nothing if it does not, or was not made for that."""
-        key = key_file(self._paths.machines / name)
+        key = key_file(folder)
         if spec.image.ssh is None or not key.exists():
             return None
         guest = SshGuest(name, spec.image.ssh, key, self._ports, self._hypervisor)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from activities.machines.domain_xml import MachineSpec, Pflash
 from activities.machines.labels import VmLabel
-from activities.machines.ssh_key import make_key, oem_strings
 from activities.machines.vm_folder import VmFolder, VmRecord, give
 from activities.machines.vm_images import BaseImages, header
 from activities.machines.workspace import firmware
@@ -38,8 +37,6 @@ class VmDisks:
             shutil.copyfile(firmware()[1], part)
             give(part)
             part.rename(folder.variables)
-        if record.spec.image.ssh is not None:
-            await make_key(folder.path)
         size = await self._size(record)
         if size and not folder.disk.exists():
             await self._make_disk(folder, record.spec.image, size)
@@ -71,7 +68,6 @@ class VmDisks:
             nics=record.nics,
             strings=record.strings,
             lasting=True,
-            oem_strings=oem_strings(folder.path, spec.image.ssh),
         )
 
     async def keep(self, folder: VmFolder, snapshot_id: str) -> None:

@@ -221,9 +221,11 @@ class LibvirtVms:
         """The host's lease holds until then (`time.monotonic`): after it nothing is started any more."""
         self._premises.leases.hold_until(moment)
 
-    def records(self) -> tuple[VmRecord, ...]:
-        """What is known of the VMs here."""
-        return tuple(record for folder in folders(self._paths) if (record := folder.record) is not None)
+    async def running(self) -> tuple[VmRecord, ...]:
+        """What is known of the VMs that run here."""
+        active = {state.name for state in await self._premises.hypervisor.vms() if state.is_active}
+        known = [folder.record for folder in folders(self._paths) if folder.name in active]
+        return tuple(record for record in known if record is not None)
 
     async def _remove_all(self, found: Iterable[VmFolder], stray: Callable[[VmFolder], bool]) -> int:
         removed = 0

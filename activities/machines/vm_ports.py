@@ -144,7 +144,7 @@ class Ssh(Protocol):
         """Make the VM's key if it is entered by SSH; answers the SMBIOS strings that tell the guest of it."""
         ...
 
-    async def reach(self, machine: str, folder: Path, spec: VmSpec) -> Guest | None:
+    async def reach(self, name: str, folder: Path, spec: VmSpec) -> Guest | None:
         """Reach the guest if it answers now; nothing if it does not, or is not entered by SSH."""
         ...
 

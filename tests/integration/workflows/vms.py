@@ -12,11 +12,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
+from domain.vm.orders import DeleteVm
 from tests.fakes.vm_host import FakeVmHost
 from tests.fakes.vm_recording import FakeVmRecording
 from tests.machines import request
 from workflows import policies
 from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.connect import connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
 from workflows.vm import VmWorkflow
@@ -36,7 +38,7 @@ class Yard:
 
     @property
     def vms(self) -> VmClient:
-        return VmClient(self.client)
+        return VmClient(connected(self.client))
 
     @property
     def fleet(self) -> WorkflowHandle[FleetWorkflow, None]:
@@ -116,3 +118,11 @@ async def _terminate(handle: WorkflowHandle[Any, Any]) -> None:
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
+
+
+async def remove(yard: Yard, vm_id: str) -> None:
+    """Delete a machine, and see that nothing of it is left undone."""
+    await yard.vms.command(vm_id, DeleteVm(command_id="end"))
+    await yard.ended(vm_id)
+    state = yard.recording.state(vm_id)
+    assert (state.status, state.open_orders) == ("deleted", ())
