@@ -11,8 +11,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from domain.console import ConsoleGrant
 from infra.objects import S3ObjectStore
 from infra.signed_links import LinkSigner
+from service.admission.database import AdmissionDatabase
+from service.admission.grants import ConsoleGrants
 from tests.integration.front_stack import FrontStack
 
 pytestmark = pytest.mark.integration
@@ -214,9 +217,21 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
         assert len(await answer.read()) == SIZE
 
 
+async def test_a_console_link_opens_once_and_one_of_a_machine_that_is_gone_says_so(
+    http: aiohttp.ClientSession, front_stack: FrontStack
+) -> None:
+    grant = ConsoleGrant(org_id="local", subject="operator", vm_id="gone", channel="vnc", mode="view")
+    async with AdmissionDatabase(front_stack.admission_url) as database:
+        link = await ConsoleGrants(database).mint(grant)
+    for code in ("vm.not_found", "console.token_invalid", "console.token_invalid"):
+        async with http.get(f"/console/{link.token}") as answer:
+            assert (answer.status, (await answer.json())["code"]) == (410, code)
+
+
 async def test_the_edge_stops_when_told_to_and_its_log_has_no_token(front_stack: FrontStack) -> None:
     assert front_stack.stop("console") == 0
     text = (front_stack.home / "console.log").read_text()
     assert "/download/" not in text
+    assert "/console/" not in text
     assert "Traceback" not in text
     front_stack.start("console")
