@@ -22,7 +22,7 @@ from activities.machines.models import BootInput
 from activities.machines.vm_machines import LibvirtVms
 from activities.machines.workspace import Size
 from domain.artifacts import Artifact, Blob
-from infra.libvirt_client import wait_ready
+from infra.libvirt_client import LibvirtClient, wait_ready
 from infra.libvirt_daemon import command
 from infra.libvirt_paths import LibvirtPaths
 from infra.settings import Settings, load
@@ -100,6 +100,12 @@ class House:
     def vms(self, seconds: float = 300.0) -> LibvirtVms:
         """The VMs' adapter, anew."""
         return LibvirtVms(self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds))
+
+    async def suspend(self, name: str) -> None:
+        """Halt a machine behind everybody's back."""
+        client = LibvirtClient(self.daemon.paths.uri)
+        await client.call(lambda connection: connection.lookupByName(name).suspend())
+        await client.close()
 
     async def artifact(self, behaviour: Behaviour, kind: Kind) -> Artifact:
         """Put an image with this behaviour into the blob store."""
