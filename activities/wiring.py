@@ -141,7 +141,7 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
     networks = GuestNetworks(paths)
     forwards = PortForwards(settings.run / "forwards.json", networks.open_guest_port)
     hypervisor = Hypervisor(libvirt)
-    machines = LibvirtMachines(settings, objects)
+    machines = LibvirtMachines(settings, objects, networks=networks)
     ssh = GuestSsh(hypervisor, networks)
     vms = LibvirtVms(settings, objects, networks=networks, forwards=forwards, ssh=ssh)
     housekeeping = asyncio.create_task(_keep_sweeping("machines", lambda: machines.sweep(time.time())))

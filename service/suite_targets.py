@@ -6,10 +6,10 @@ from domain.artifacts import Artifact
 from domain.build.state import BuildState
 from domain.image.state import ImageState
 from domain.recipe.schema import Recipe
+from domain.recipe.ssh_access import ssh_access_of
 from domain.suite.inputs import Binding, TargetFormat
 from domain.suite.readiness import Target
 from domain.vm.spec import ImageRef
-from domain.vm.ssh_access import ssh_access_of
 from service.ports import OrgReads
 
 

@@ -1,4 +1,4 @@
-"""The way into a job's machines: their guest agent or, if the recipe leaves that out, SSH over an uplink of their own."""
+"""The way into a job's machines: their guest agent or, if the recipe leaves that out, SSH over an uplink."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from activities.machines.ssh_key import key_file, make_key, oem_strings
 from activities.machines.workspace import Workspace
 from domain.errors import Verdict
 from domain.recipe.schema import Recipe
-from domain.vm.ssh_access import SshAccess, ssh_access_of
+from domain.recipe.ssh_access import SshAccess, ssh_access_of
 from infra.libvirt_paths import LibvirtPaths
 
 _LOOK_EVERY = 3.0
@@ -55,7 +55,7 @@ class JobEntry:
         return spec.model_copy(
             update={
                 "nics": tuple(Nic(bridge=card.bridge, mac=card.mac) for card in cabling.cards),
-                "oem_strings": oem_strings(workspace.folder, access),
+                "strings": oem_strings(workspace.folder, access),
             }
         )
 

@@ -22,8 +22,8 @@ from activities.machines.hypervisor import Condition
 from activities.machines.ports import Guest, GuestExec
 from activities.machines.ssh_key import key_file, make_key, oem_strings
 from domain.errors import Verdict
+from domain.recipe.ssh_access import SshAccess
 from domain.vm.spec import VmSpec
-from domain.vm.ssh_access import SshAccess
 from infra.netns.relay import Stream, close, join
 from infra.process import CommandError, run
 

@@ -10,7 +10,7 @@ which sshd(8) reads beside authorized_keys, so that the account's own keys stay 
 from base64 import b64encode
 from pathlib import Path
 
-from domain.vm.ssh_access import SshAccess
+from domain.recipe.ssh_access import SshAccess
 from infra.process import run
 
 _SECONDS = 30.0

@@ -9,6 +9,7 @@ from domain.errors import Problem
 from domain.recipe.claim_checks import check_claim, check_claim_of_recipe, unit_name
 from domain.recipe.defaults import default_packages
 from domain.recipe.schema import Recipe, SshService
+from domain.recipe.ssh_access import ssh_access_of
 from domain.recipe.ssh_keys import fault_of_public_key
 
 __all__ = ["check_recipe", "default_packages", "unit_name"]
@@ -25,7 +26,9 @@ _SSH_UNITS = frozenset({"ssh.service", "sshd", "sshd.service", "ssh.socket"})
 def check_recipe(recipe: Recipe) -> tuple[Problem, ...]:
     """Name everything that contradicts itself or cannot work; nothing for a recipe that can be tried."""
     return tuple(
-        problem for check in (_repetitions, _users, _keys, _services, _way_in, _claims) for problem in check(recipe)
+        problem
+        for check in (_repetitions, _users, _keys, _services, _way_in, _way_to_check, _claims)
+        for problem in check(recipe)
     )
 
 
@@ -115,6 +118,17 @@ def _way_in(recipe: Recipe) -> Iterator[Problem]:
                 path=f"services[{i}].config.disable_password_auth",
                 next="Give a user `ssh_keys`, or leave passwords on.",
             )
+
+
+def _way_to_check(recipe: Recipe) -> Iterator[Problem]:
+    if not recipe.guestAgent and ssh_access_of(recipe) is None:
+        yield Problem(
+            code="recipe.no_way_to_check",
+            message="without the guest agent the image is checked over SSH, but nobody could become root there",
+            path="guestAgent",
+            value="false",
+            next="Leave the agent in; or let root log in (`allow_root`), or give a user `sudo` and no password.",
+        )
 
 
 def _claims(recipe: Recipe) -> Iterator[Problem]:

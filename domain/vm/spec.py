@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from domain.model import Value
+from domain.recipe.ssh_access import SshAccess
 from domain.verification import Firmware
-from domain.vm.ssh_access import SshAccess
 
 NetworkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 HostName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
@@ -17,7 +17,7 @@ class ImageRef(Value):
     """A bootable image in the object store, by digest (SHA-256), and where it came from.
 
     `source_id` is a build or an uploaded image. An image of a recipe without the guest agent is entered
-    over SSH as `ssh` says (`domain.vm.ssh_access.ssh_access_of`), where that is possible.
+    over SSH as `ssh` says (`domain.recipe.ssh_access.ssh_access_of`), where that is possible.
     """
 
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

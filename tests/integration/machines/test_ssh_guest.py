@@ -18,7 +18,7 @@ from activities.machines.ssh_key import key_file, make_key, oem_strings
 from activities.verification.check import Probe
 from activities.verification.driver import ask
 from domain.errors import Fault, Verdict
-from domain.vm.ssh_access import SshAccess
+from domain.recipe.ssh_access import SshAccess
 from infra.netns.relay import Stream
 from tests.integration.machines.conftest import blocking
 from tests.integration.verification.debian_system import DebianSystem, debian_system
