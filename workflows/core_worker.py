@@ -14,6 +14,7 @@ from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.connect import connected
 from workflows.policies import CORE_QUEUE
 from workflows.running import STOP_GRACE, connect_patiently, run_until_stopped
+from workflows.signals import SturdySignals
 from workflows.vm_client import VmClient
 
 
@@ -24,7 +25,7 @@ def core_worker(client: Client, recording: RecordActivities) -> Worker:
         task_queue=CORE_QUEUE,
         workflows=list(WORKFLOWS),
         activities=recording.all(),
-        interceptors=[TypedFailures()],
+        interceptors=[TypedFailures(), SturdySignals()],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=STOP_GRACE,
     )

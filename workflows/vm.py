@@ -122,14 +122,14 @@ class VmWorkflow:
         return await self._desk.open_forward(order)
 
     @workflow.signal
-    async def delete_vm(self, order: o.DeleteVm) -> None:
-        """`delete` for other workflows; harmless to repeat."""
-        await self._quietly(self._delete(order))
+    async def delete_vm(self, order: o.DeleteVm | None = None) -> None:
+        """`delete` for other workflows, and by hand without an argument; harmless to repeat."""
+        await self._quietly(self._delete(order or o.DeleteVm(command_id=str(workflow.uuid4()))))
 
     @workflow.signal
-    async def stop_vm(self, order: o.StopVm) -> None:
-        """`stop` for other workflows."""
-        await self._quietly(self._desk.take(order))
+    async def stop_vm(self, order: o.StopVm | None = None) -> None:
+        """`stop` for other workflows, and by hand without an argument."""
+        await self._quietly(self._desk.take(order or o.StopVm(command_id=str(workflow.uuid4()))))
 
     @workflow.signal
     async def extend_vm(self, order: o.ExtendVm) -> None:
