@@ -99,7 +99,8 @@ async def _route(request: web.Request) -> ConsoleRoute | ConsoleEnd:
     except FactoryError as refused:
         if refused.retryable:
             return ConsoleEnd.UNREACHABLE
-        return ConsoleEnd.REVOKED if refused.code == "console.session_over" else ConsoleEnd.GONE
+        over = refused.code in {"console.session_over", "vm.not_found"}
+        return ConsoleEnd.REVOKED if over else ConsoleEnd.GONE
 
 
 def _from_own_page(request: web.Request) -> bool:

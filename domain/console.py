@@ -61,7 +61,7 @@ class ConsoleEnd(IntEnum):
     TIME_UP = 4002
     """The session has reached its greatest length."""
     REVOKED = 4003
-    """The session was ended, or there is none."""
+    """The session was ended, or there is none, or its machine was deleted."""
     TOO_SLOW = 4004
     """The browser did not take what the machine sent."""
     REFUSED = 4005

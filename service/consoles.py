@@ -98,7 +98,8 @@ async def route_console(factory: Factory, token: str, secret: str) -> ConsoleRou
     """Find the way from an open page to its machine, with a ticket that works once, for 30 seconds.
 
     Raises:
-        Verdict: `console.session_over`, or `vm.wrong_state` or `console.unavailable` if there is no console now.
+        Verdict: `console.session_over`, `vm.not_found` if the machine is gone, or `vm.wrong_state` or
+            `console.unavailable` if there is no console now.
 
     """
     session = await factory.consoles.find(token, secret) if len(token) <= _LONGEST_TOKEN else None
@@ -108,7 +109,7 @@ async def route_console(factory: Factory, token: str, secret: str) -> ConsoleRou
         )
     grant = session.grant
     vm = await _vm(factory, grant.org_id, grant.vm_id)
-    if vm is None:
+    if vm is None or vm.status == "deleted":
         raise _not_found(grant.vm_id)
     relay = _check_reachable(vm)
     ticket = ConsoleTicket(

@@ -8,7 +8,7 @@ const ENDS = {
   4000: { title: "The machine is off", words: "Its console closed. This page connects again as soon as the machine runs.", again: true },
   4001: { title: "Connected elsewhere", words: "This console was opened again in another tab of this browser.", button: true },
   4002: { title: "Time is up", words: "A console stays open for four hours. Ask for a new link: get_console_link." },
-  4003: { title: "This session is over", words: "It was ended, or its time is up. Ask for a new link: get_console_link." },
+  4003: { title: "This session is over", words: "It was ended, its time is up, or the machine was deleted. Ask for a new link: get_console_link." },
   4004: { title: "The machine writes faster than this page can show", words: "The machine goes on. Connect again to see the latest.", button: true },
   4005: { title: "Refused", words: "This console does not take that: it is for looking only, or the browser sent what is not known.", button: true },
   4006: { title: "The machine’s host does not answer", words: "Trying again.", again: true },

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -143,26 +144,34 @@ class Browser:
 async def browser() -> AsyncGenerator[Browser]:
     """Run Chromium without a window."""
     assert CHROMIUM is not None
-    with tempfile.TemporaryDirectory(prefix="of-browser-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(prefix="of-browser-") as profile:
         process = await asyncio.create_subprocess_exec(
             *("setpriv", "--pdeathsig", "KILL", "--", CHROMIUM, f"--user-data-dir={profile}", *_FLAGS),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             env={"PATH": "/usr/bin:/bin", "HOME": profile},
+            start_new_session=True,
         )
         try:
             port = await _port(Path(profile) / "DevToolsActivePort")
             async with aiohttp.ClientSession() as client:
                 yield Browser(client, f"http://127.0.0.1:{port}")
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+            await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it with all its helpers, which write into the profile to the last."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
             try:
-                async with asyncio.timeout(10):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def _port(file: Path) -> int:

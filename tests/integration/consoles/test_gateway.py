@@ -184,6 +184,8 @@ async def test_a_machine_that_is_off_or_whose_host_is_away_is_said(edge: Gateway
     assert await end(edge, http, link, cookie) == ConsoleEnd.UNREACHABLE
     edge.world.reads.vms[VM_ID] = vm_with_console("http://127.0.0.1:9", status="stopped")
     assert await end(edge, http, link, cookie) == ConsoleEnd.GONE
+    edge.world.reads.vms[VM_ID] = vm_with_console("http://127.0.0.1:9", status="deleted")
+    assert await end(edge, http, link, cookie) == ConsoleEnd.REVOKED
     edge.world.reads.away = True
     assert await end(edge, http, link, cookie) == ConsoleEnd.UNREACHABLE
 
