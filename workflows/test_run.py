@@ -170,7 +170,7 @@ class RunWorkflow:
         return any(case.status in {"failed", "error"} for case in self._log.state.cases)
 
     async def _photograph(self, slots: Sequence[str], after: str) -> None:
-        """Keep what the screens show where something went wrong. Without a picture the run goes on."""
+        """Keep what screens and serial ports show where something went wrong. Without a picture the run goes on."""
         for slot in dict.fromkeys(slots):
             queue, vm = self._machines.reach(slot)
             if not queue:
@@ -178,7 +178,7 @@ class RunWorkflow:
             try:
                 picture = await workflow.execute_activity(
                     "take_screenshot",
-                    TakeScreenshot(vm=vm),
+                    TakeScreenshot(vm=vm, serial=True),
                     result_type=Screenshot,
                     task_queue=queue,
                     schedule_to_close_timeout=policies.CHECK_PICKUP,
@@ -190,6 +190,9 @@ class RunWorkflow:
                 workflow.logger.info("no picture of %s: %s", slot, error)
                 continue
             self._files.append(KeptFile(name=f"{slot}-{len(self._files) + 1}.png", key=picture.key, slot=slot))
+            if picture.serial_key is not None:  # it holds all that the one before held
+                log = KeptFile(name=f"serial-{slot}.log", key=picture.serial_key, slot=slot)
+                self._files = [*(file for file in self._files if file.name != log.name), log]
 
     async def _report(self) -> None:
         """Write the report. A run without one is still a run."""

@@ -78,7 +78,8 @@ class VmGuests:
         key = f"screens/{request.vm.vm_id}/{taken}Z.png"
         await self._objects.put(key, image, "image/png")
         text = await self._console_text(folder)
-        return Screenshot(key=key, bytes=len(image), width=width, height=height, text=text)
+        serial_key = await self._keep_serial(folder, key) if request.serial else None
+        return Screenshot(key=key, bytes=len(image), width=width, height=height, text=text, serial_key=serial_key)
 
     async def _require_running(self, folder: VmFolder, record: VmRecord, *, also: tuple[str, ...] = ()) -> None:
         seen = read_power(await self._hypervisor.vm(folder.name), record)
@@ -89,6 +90,12 @@ class VmGuests:
                 value=seen.power,
                 next="Start the VM.",
             )
+
+    async def _keep_serial(self, folder: VmFolder, beside: str) -> str:
+        """Store what the serial port said, next to a picture."""
+        key = beside.removesuffix(".png") + ".serial.log"
+        await self._objects.put(key, await asyncio.to_thread(SerialLog(folder.path).read), "text/plain; charset=utf-8")
+        return key
 
     async def _console_text(self, folder: VmFolder) -> str:
         """The last screenful of the serial console, also if another worker read it."""

@@ -136,19 +136,24 @@ class VmSeen(Value):
 
 
 class TakeScreenshot(Value):
-    """Photograph the screen."""
+    """Photograph the screen; with `serial` keep what the serial port said beside it."""
 
     vm: VmRef
+    serial: bool = False
 
 
 class Screenshot(Value):
-    """A PNG in the object store under `key`; sizes in pixels and bytes. `text` is the console's last screenful."""
+    """A PNG in the object store under `key`; sizes in pixels and bytes. `text` is the console's last screenful.
+
+    `serial_key` names the serial port's log, if it was asked for.
+    """
 
     key: str
     bytes: int
     width: int
     height: int
     text: str = ""
+    serial_key: str | None = None
 
 
 class RunCommand(Value):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from domain.errors import Problem
 from domain.model import Value
 from domain.recipe.keys import close
-from domain.recipe.schema import Recipe, SshService
+from domain.recipe.schema import Recipe
+from domain.recipe.ssh_access import ssh_access_of
 from domain.suite.claims import doubtful
 from domain.suite.inputs import TargetFormat, TargetSource
 from domain.suite.parse import ParsedSuite
@@ -139,8 +140,10 @@ def _images(targets: Mapping[str, Target]) -> Iterator[Problem]:
             message = f"the {target.source} bound to `{slot}` is {target.status} and has no {target.format} image"
             yield _target("suite.target_has_no_image", message, path, target, "Bind another build, or another format.")
         elif target.recipe is not None and not _reachable(target.recipe):
-            message = f"the image bound to `{slot}` has neither the guest agent nor SSH: nothing can be run in it"
-            advice = "Build it with `guestAgent: true` or the service `ssh`."
+            message = (
+                f"the image bound to `{slot}` has neither the guest agent nor a way in over SSH: nothing can be run"
+            )
+            advice = "Build it with `guestAgent: true`, or let root log in over SSH."
             yield _target("suite.unreachable_image", message, path, target, advice)
 
 
@@ -149,8 +152,7 @@ def _target(code: str, message: str, path: str, target: Target, advice: str) -> 
 
 
 def _reachable(recipe: Recipe) -> bool:
-    ssh = any(isinstance(service, SshService) and service.enabled for service in recipe.services)
-    return recipe.guestAgent or ssh
+    return recipe.guestAgent or ssh_access_of(recipe) is not None
 
 
 def _left_out(parsed: ParsedSuite, targets: Mapping[str, Target]) -> Iterator[Problem]:

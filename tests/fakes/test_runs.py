@@ -109,7 +109,8 @@ class FakeGuests:
     @activity.defn
     async def take_screenshot(self, request: TakeScreenshot) -> Screenshot:
         self.pictures.append(request.vm.vm_id)
-        return Screenshot(key=f"evidence/{request.vm.vm_id}/{len(self.pictures)}.png", bytes=1, width=1, height=1)
+        key = f"screens/{request.vm.vm_id}/{len(self.pictures)}"
+        return Screenshot(key=f"{key}.png", bytes=1, width=1, height=1, serial_key=f"{key}.serial.log")
 
     @activity.defn
     async def write_report(self, request: WriteReport) -> ReportWritten:

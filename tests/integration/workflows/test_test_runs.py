@@ -170,6 +170,7 @@ async def test_a_wrong_guest_fails_its_case_and_the_others_still_run(lab: Lab) -
     assert (statuses["web"], statuses["from the client"], statuses["teardown"]) == ("failed", "passed", "passed")
     assert not [step for step in lab.guests.steps if getattr(step.step, "command", "") == "nginx -t"]
     assert len(lab.guests.pictures) == 1
+    assert {e.kind for e in lab.guests.reports[0].report.evidence} == {"screenshot", "serial", "file"}
     assert [case.status for case in lab.guests.reports[0].report.cases if case.name == "web"] == ["failed"]
 
 

@@ -105,7 +105,7 @@ def test_an_image_that_cannot_be_used_stands_in_the_way(change: dict[str, Any], 
 
 
 def test_ssh_is_a_way_in_without_the_guest_agent() -> None:
-    over_ssh = recipe(guestAgent=False, services=[{"name": "ssh"}])
+    over_ssh = recipe(guestAgent=False, services=[{"name": "ssh", "config": {"allow_root": True}}])
     assert judged(None, target(recipe=over_ssh), target("client")).ready
 
 
