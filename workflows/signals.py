@@ -27,7 +27,7 @@ class SturdySignals(Interceptor):
 
 class _Checked(WorkflowInboundInterceptor):
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - the SDK's name
-        find = cast("Callable[[str], Callable[..., Any] | None]", workflow.get_signal_handler)
+        find = cast("Callable[[str], Callable[..., Any] | None]", workflow.get_signal_handler)  # pyright: ignore[reportUnknownMemberType] - any handler
         handler = find(input.signal)
         if handler is not None:
             try:

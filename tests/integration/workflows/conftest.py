@@ -22,6 +22,7 @@ from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput, BuildOutcome
 from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.signals import SturdySignals
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Factory:
             task_queue=policies.CORE_QUEUE,
             workflows=list(WORKFLOWS),
             activities=[self.recording.record_build],
-            interceptors=[TypedFailures()],
+            interceptors=[TypedFailures(), SturdySignals()],
             workflow_runner=workflow_runner(),
         )
         shared = Worker(self.client, task_queue=policies.IMAGING_QUEUE, activities=[host.survey_host])

@@ -49,6 +49,18 @@ async def test_a_good_build_does_every_step_once_and_completes(factory: Factory)
     assert {a.verification for a in state.artifacts} == {"verified"}
 
 
+async def test_a_signal_of_the_wrong_form_is_dropped_and_the_build_goes_on(factory: Factory) -> None:
+    factory.host.hold = "boot_artifacts"
+    async with factory.running():
+        handle = await factory.start("strange")
+        await asyncio.wait_for(factory.host.held.wait(), 30)
+        await handle.signal("cancel", args=["one", "two", "three"])
+        await handle.signal("retry", args=[1, 2])
+        factory.host.hold = ""
+        await handle.signal("cancel")
+        assert (await outcome(handle)).status == "cancelled"
+
+
 async def test_machines_that_are_lost_while_they_are_checked_are_booted_again(factory: Factory) -> None:
     lost = [Fault.because("machine.lost", "its process ended on the host") for _ in range(5)]
     factory.host.failures["verify_machines"] = list(lost)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
@@ -21,6 +22,7 @@ from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.connect import connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
+from workflows.signals import SturdySignals
 from workflows.vm import VmWorkflow
 from workflows.vm_client import VmClient
 from workflows.vm_models import VmInput, VmOutcome
@@ -50,7 +52,11 @@ class Yard:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.core())
             await self.client.start_workflow(
-                FleetWorkflow.run, FleetInput(), id=FLEET_ID, task_queue=policies.CORE_QUEUE
+                FleetWorkflow.run,
+                FleetInput(),
+                id=FLEET_ID,
+                task_queue=policies.CORE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
             )
             stack.push_async_callback(self._end)
             for name in hosts:
@@ -63,7 +69,7 @@ class Yard:
             task_queue=policies.CORE_QUEUE,
             workflows=list(WORKFLOWS),
             activities=[self.recording.record_vm],
-            interceptors=[TypedFailures()],
+            interceptors=[TypedFailures(), SturdySignals()],
             workflow_runner=workflow_runner(),
         )
 
