@@ -90,7 +90,7 @@ class Hypervisor:
             state, reason = map(int, await self._on(name, lambda domain: domain.state()))
         except _NoSuchMachineError:
             return Condition.GONE
-        return _condition(state, reason)
+        return condition_of(state, reason)
 
     async def agent_listens(self, name: str) -> bool:
         """Whether something in the guest holds the agent's channel open."""
@@ -188,18 +188,18 @@ _AGENT_SILENT = frozenset(
 _AGENT_REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, 112})
 
 
-_NOT_BY_THE_GUEST = frozenset(
-    {libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED}
-)
+def condition_of(state: int, reason: int) -> Condition:
+    """Read libvirt's word on a machine (virDomainState and its reasons).
 
-
-def _condition(state: int, reason: int) -> Condition:
+    It is off by its own doing only if libvirt saw it shut down. A libvirt that was started again after its
+    machines had ended knows no reason at all.
+    """
     if state == libvirt.VIR_DOMAIN_CRASHED:
         return Condition.PANICKED
     if state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_IOERROR:
         return Condition.DISK_FULL
     if state == libvirt.VIR_DOMAIN_SHUTOFF:
-        return Condition.KILLED if reason in _NOT_BY_THE_GUEST else Condition.OFF
+        return Condition.OFF if reason == libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN else Condition.KILLED
     return Condition.RUNNING
 
 
