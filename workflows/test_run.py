@@ -130,7 +130,9 @@ class RunWorkflow:
                 await self._tell(c.FinishCase(case=case.name, status="skipped", seconds=0.0))
 
     async def _told_ready(self, machine: RunMachine, seconds: float) -> None:
-        await self._tell(c.ReadyMachine(slot=machine.slot, seconds=seconds))
+        await self._tell(
+            c.ReadyMachine(slot=machine.slot, seconds=seconds, accelerator=self._machines.accelerator(machine.slot))
+        )
 
     async def _case(self, case: RunCase) -> CaseEnd:
         """Run one case and record it.

@@ -95,15 +95,14 @@ class CaseRunner:
         number: int = 0,
     ) -> list[StepResult]:
         queue, vm = self._machines.reach(slot)
-        machine = self._by_slot[slot]
         request = CheckVm(
             vm=vm,
             run_id=self._run_id,
             label=self._label(case, number),
             checks=checks,
             defaults=defaults,
-            recipe=machine.recipe,
-            accelerator=machine.accelerator,
+            recipe=self._by_slot[slot].recipe,
+            accelerator=self._machines.accelerator(slot),
         )
         patience = sum(check.assertion.within or 0 for check in checks)
         checked = await _on_host(queue, "check_vm", request, VmChecked, patience, f"{case.name} on {slot}")
@@ -117,7 +116,7 @@ class CaseRunner:
             label=self._label(case, number),
             suite=case.name,
             step=step,
-            accelerator=self._by_slot[slot].accelerator,
+            accelerator=self._machines.accelerator(slot),
         )
         summary = f"{case.name}: {step.action.replace('_', ' ')} on {slot}"
         done = await _on_host(queue, "run_step", request, StepDone, _patience(step), summary)

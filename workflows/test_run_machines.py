@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
@@ -70,6 +71,12 @@ class RunMachines:
         queue = brief.queue if brief is not None and brief.queue else machine.queue
         token = brief.token if brief is not None else machine.token
         return queue, VmRef(vm_id=vm_id, org_id=self._request.org_id, token=token)
+
+    def accelerator(self, slot: str) -> Literal["kvm", "tcg"]:
+        """Tell what runs a machine, for how long things take on it."""
+        brief = self._briefs.get(self.vm_id(slot))
+        known = brief.accelerator if brief is not None else None
+        return known or self._machines[slot].accelerator
 
     async def start(self) -> None:
         """Ask for all machines that the run has to make; one that is there already is adopted."""

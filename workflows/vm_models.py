@@ -1,6 +1,7 @@
 """What a machine's workflow is started with, remembers, tells and leaves."""
 
 from datetime import datetime
+from typing import Literal
 
 from activities.machines.vm_models import CommandDone
 from domain.errors import Problem
@@ -58,6 +59,7 @@ class VmLife(Value):
     parked: bool = False
     host_gone: bool = False
     created: bool = False
+    accelerator: Literal["kvm", "tcg"] | None = None
     boot: int = 0
     ready: bool = False
     problems: tuple[Problem, ...] = ()
@@ -103,6 +105,7 @@ class VmBrief(Value):
     queue: str | None = None
     token: int = 0
     boot: int = 0
+    accelerator: Literal["kvm", "tcg"] | None = None
     problems: tuple[Problem, ...] = ()
 
 

@@ -206,7 +206,9 @@ class VmPower:
             disk_bytes=created.disk_bytes,
         )
         fetched = ", image fetched" if created.fetched else ""
-        await vm.record(fact, f"created ({created.accelerator}{fetched})", created=True)
+        await vm.record(
+            fact, f"created ({created.accelerator}{fetched})", created=True, accelerator=created.accelerator
+        )
 
     async def _power_on(self, command_id: str | None) -> None:
         vm = self._vm

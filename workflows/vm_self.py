@@ -62,6 +62,7 @@ class VmSelf:
             queue=life.lease.queue if life.lease else None,
             token=self.token,
             boot=life.boot,
+            accelerator=life.accelerator,
             problems=life.problems,
         )
         known = self._told.model_copy(update={"version": brief.version}) if self._told else None

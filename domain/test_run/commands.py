@@ -32,6 +32,7 @@ class ReadyMachine(Value):
     kind: Literal["ready_machine"] = "ready_machine"
     slot: str
     seconds: float
+    accelerator: Literal["kvm", "tcg"] | None = None
 
 
 class StartCase(Value):

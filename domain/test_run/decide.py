@@ -67,7 +67,7 @@ def _ready(state: RunState, command: c.ReadyMachine, now: datetime) -> _Events:
     if _machine(state, command.slot).ready is not None:
         return _NOTHING
     _refuse_finished(state)
-    return _one(e.MachineReady, state, now, slot=command.slot, seconds=command.seconds)
+    return _one(e.MachineReady, state, now, slot=command.slot, seconds=command.seconds, accelerator=command.accelerator)
 
 
 def _start_case(state: RunState, command: c.StartCase, now: datetime) -> _Events:

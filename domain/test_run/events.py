@@ -39,6 +39,7 @@ class MachineReady(RunEvent):
     NAME = "test_run.machine_ready.v1"
     slot: str
     seconds: float
+    accelerator: Literal["kvm", "tcg"] | None = None
 
 
 class CaseStarted(RunEvent):

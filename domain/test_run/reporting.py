@@ -37,7 +37,7 @@ def _targets(state: RunState) -> tuple[ReportTarget, ...]:
             vm_id=seen[machine.slot].vm_id or "",
             image=machine.image.name or machine.image.source_id if machine.image else "",
             digest=machine.image.digest if machine.image else "",
-            accelerator=machine.accelerator,
+            accelerator=seen[machine.slot].accelerator or machine.accelerator,
             firmware=machine.firmware,
             boot_seconds=seen[machine.slot].ready,
         )

@@ -41,6 +41,7 @@ class MachineState(Value):
     vm_id: str | None = None
     owned: bool = True
     ready: float | None = None
+    accelerator: Literal["kvm", "tcg"] | None = None
 
 
 class Counts(Value):
@@ -144,7 +145,7 @@ def _bound(state: RunState, event: e.MachineBound) -> RunState:
 
 
 def _ready(state: RunState, event: e.MachineReady) -> RunState:
-    return _with_machine(state, event.slot, ready=event.seconds)
+    return _with_machine(state, event.slot, ready=event.seconds, accelerator=event.accelerator)
 
 
 def _case_started(state: RunState, event: e.CaseStarted) -> RunState:
