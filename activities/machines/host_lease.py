@@ -1,7 +1,7 @@
 """The host's own lease: as long as the fleet acknowledges it, this host's VMs may run.
 
 The fleet runs `hold_host` here, which is completed asynchronously: this keeper sends its heartbeats, each of
-which the server acknowledges. Without an acknowledgement for `FENCE_SECONDS` the host ends its VMs itself,
+which the server acknowledges. Without an acknowledgement for `LeaseTimes.fence` the host ends its VMs itself,
 before the server's own limit passes and the fleet declares them lost. A worker that follows a killed one goes
 on with the same lease, whose task token is in a file; the time of the last acknowledgement is there, too, so
 that a worker that was dead for long ends the VMs before it does anything else.
@@ -24,10 +24,7 @@ from activities.machines.vm_models import HoldHost, HostLeft
 from domain.errors import FactoryError
 from domain.model import Value
 
-BEAT_SECONDS = 5.0
-FENCE_SECONDS = 30.0
-"""Well below the fleet's own limit for a silent host, which is 45 s."""
-_RETRY_SECONDS = 1.0
+_CALL_SECONDS = 8.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
 
@@ -48,6 +45,17 @@ class FencedVms(Protocol):
         ...
 
 
+class LeaseTimes(Value):
+    """How often the lease is to be acknowledged, and after how much silence the VMs are ended, in seconds.
+
+    The fleet's own limit for a silent host is 45 s: beyond `fence` and the time it takes to end them.
+    """
+
+    beat: float = 5.0
+    retry: float = 1.0
+    fence: float = 30.0
+
+
 class _Kept(Value):
     """What is written down. `acknowledged` is in `time.monotonic` of this `boot` of the host."""
 
@@ -63,12 +71,20 @@ class _LeaseGoneError(Exception):
 class HostLease:
     """Keeps the lease until cancelled. `announce` tells the fleet that this host is there; it may fail."""
 
-    def __init__(self, file: Path, client: Client, vms: FencedVms, announce: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        client: Client,
+        vms: FencedVms,
+        announce: Callable[[], Awaitable[None]],
+        times: LeaseTimes | None = None,
+    ) -> None:
         self._file = file
         self._client = client
         self._vms = vms
         self._announce = announce
-        self._token: bytes | None = None
+        self._times = times or LeaseTimes()
+        self._token = b""
         self._acknowledged = time.monotonic()
         self._fenced = False
         self._due: HoldHost | None = None
@@ -78,30 +94,20 @@ class HostLease:
     async def hold_host(self, request: HoldHost) -> HostLeft:
         """Take the lease over; the keeper goes on with it when this call is over."""
         self._token, self._due = activity.info().task_token, request
-        self._note_acknowledged()
+        self._note_acknowledged(time.monotonic())
         self._wake.set()
         activity.raise_complete_async()
 
     async def keep(self) -> None:
-        """Keep the lease."""
+        """Keep the lease until cancelled."""
         self._take_up()
-        while True:
-            if not await self._fence_if_due():
-                await self._pause(_RETRY_SECONDS)
-                continue
-            try:
-                await self._beat()
-                await self._obey()
-            except _LeaseGoneError as error:
-                _log.warning("the host's lease is gone: %s", error)
-                self._token = None
-                self._file.unlink(missing_ok=True)
-                continue
-            except (FactoryError, RPCError, OSError, RuntimeError) as error:
-                _log.warning("the host's lease was not acknowledged: %s", error)
-                await self._pause(_RETRY_SECONDS)
-                continue
-            await self._pause(BEAT_SECONDS)
+        obeying = asyncio.create_task(self._keep_obeying())
+        try:
+            while True:
+                await self._pause(await self._turn())
+        finally:
+            obeying.cancel()
+            await asyncio.wait((obeying,))
 
     async def leave(self, reason: str) -> None:
         """Give the lease back for good, after the VMs are ended.
@@ -112,47 +118,70 @@ class HostLease:
 
         """
         await self._vms.fence()
-        token, self._token = self._token, None
+        token, self._token = self._token, b""
         self._file.unlink(missing_ok=True)
-        if token is not None:
+        if token:
             handle = self._client.get_async_activity_handle(task_token=token)
             await handle.complete(HostLeft(reason=reason))
 
+    async def _turn(self) -> float:
+        """Fence if it is time to, and have the lease acknowledged; answers how long to wait for the next turn."""
+        if not await self._fence_if_due():
+            return self._times.retry
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._beat()
+        except _LeaseGoneError as error:
+            _log.warning("the host's lease is gone: %s", error)
+            self._token = b""
+            self._write()
+            return 0.0
+        except (FactoryError, RPCError, OSError, RuntimeError) as error:
+            _log.warning("the host's lease was not acknowledged: %s", error or "no answer")
+            return self._times.retry
+        return self._times.beat
+
     def _take_up(self) -> None:
         """Go on with the lease of an earlier worker, from when that was last acknowledged."""
-        with contextlib.suppress(OSError, ValidationError, ValueError):
-            kept = _Kept.model_validate_json(self._file.read_bytes())
-            self._token = self._token or bytes.fromhex(kept.task_token)
-            self._acknowledged = kept.acknowledged if kept.boot == _boot() else 0.0
-        self._vms.hold_until(self._acknowledged + FENCE_SECONDS)
+        if not self._token:
+            with contextlib.suppress(OSError, ValidationError, ValueError):
+                kept = _Kept.model_validate_json(self._file.read_bytes())
+                self._token = bytes.fromhex(kept.task_token)
+                self._acknowledged = kept.acknowledged if kept.boot == _boot() else 0.0
+        self._vms.hold_until(self._acknowledged + self._times.fence)
 
     async def _fence_if_due(self) -> bool:
         """End the VMs if nothing was acknowledged for too long; answers whether that is done or not due."""
-        if self._fenced or time.monotonic() - self._acknowledged <= FENCE_SECONDS:
+        if self._fenced or time.monotonic() - self._acknowledged <= self._times.fence:
             return True
         try:
             ended = await self._vms.fence()
         except FactoryError as error:
-            _log.error("the host's lease has lapsed, and its VMs could not be ended: %s", error)
+            _log.warning("the host's lease has lapsed, and its VMs could not be ended: %s", error)
             return False
         _log.warning("the host's lease has lapsed: ended %d VMs", ended)
         self._fenced = True
         return True
 
-    async def _obey(self) -> None:
-        """Do what a new lease begins with."""
-        due = self._due
-        if due is not None:
-            removed = await self._vms.obey(due)
-            if removed:
-                _log.info("removed %d VMs that were given up meanwhile", removed)
-            if self._due is due:
-                self._due = None
+    async def _keep_obeying(self) -> None:
+        """Do what a new lease begins with; apart from the heartbeats, because it may take long."""
+        while True:
+            due = self._due
+            if due is not None:
+                try:
+                    removed = await self._vms.obey(due)
+                except FactoryError as error:
+                    _log.warning("VMs that were given up could not be removed yet: %s", error)
+                else:
+                    _log.info("holding the host's lease; removed %d VMs that were given up", removed)
+                    if self._due is due:
+                        self._due = None
+            await asyncio.sleep(self._times.retry)
 
     async def _beat(self) -> None:
         """Have the lease acknowledged, or ask for one."""
         token = self._token
-        if token is None:
+        if not token:
             await self._announce()
             return
         sent = time.monotonic()
@@ -170,19 +199,21 @@ class HostLease:
             if self._token == token:
                 raise _LeaseGoneError("the server does not know it") from error
         else:
+            # Counted from the question: the answer may have been under way for long.
             self._note_acknowledged(sent)
 
-    def _note_acknowledged(self, moment: float | None = None) -> None:
-        """Count from when the question was sent: the answer may have been under way for long."""
-        self._acknowledged = time.monotonic() if moment is None else moment
+    def _note_acknowledged(self, moment: float) -> None:
+        self._acknowledged = moment
         self._fenced = False
-        self._vms.hold_until(self._acknowledged + FENCE_SECONDS)
-        if self._token is not None:
-            kept = _Kept(task_token=self._token.hex(), acknowledged=self._acknowledged, boot=_boot())
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            new = self._file.with_suffix(".new")
-            new.write_text(kept.model_dump_json(), encoding="utf-8")
-            new.replace(self._file)
+        self._vms.hold_until(moment + self._times.fence)
+        self._write()
+
+    def _write(self) -> None:
+        kept = _Kept(task_token=self._token.hex(), acknowledged=self._acknowledged, boot=_boot())
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        new = self._file.with_suffix(".new")
+        new.write_text(kept.model_dump_json(), encoding="utf-8")
+        new.replace(self._file)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not if a new lease has come."""
