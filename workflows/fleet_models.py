@@ -11,7 +11,10 @@ FLEET_ID = "fleet"
 
 
 class ReserveRequest(Value):
-    """A machine's workflow asks for room; a repeat replaces what it asked before. With `host`, there only."""
+    """A machine's workflow asks for room; a repeat replaces what it asked before. With `host`, there only.
+
+    Private networks live on one host: who shares one of `networks` with a placed machine joins it there.
+    """
 
     vm_id: str
     workflow_id: str
@@ -19,6 +22,7 @@ class ReserveRequest(Value):
     cpus: int
     disk: int
     host: str | None = None
+    networks: tuple[str, ...] = ()
 
 
 class Lease(Value):
@@ -71,6 +75,7 @@ class LeaseState(Value):
     memory: int
     cpus: int
     disk: int
+    networks: tuple[str, ...] = ()
 
 
 class HostState(Value):

@@ -138,7 +138,15 @@ def _fits(room: Room, request: ReserveRequest) -> bool:
 
 
 def _candidates(state: FleetState, request: ReserveRequest) -> list[HostState]:
-    return [h for h in state.hosts if h.up and request.host in {None, h.capacity.host}]
+    wanted = {request.host} if request.host is not None else _hosts_of_networks(state, request)
+    return [h for h in state.hosts if h.up and (not wanted or h.capacity.host in wanted)]
+
+
+def _hosts_of_networks(state: FleetState, request: ReserveRequest) -> set[str]:
+    """Tell where the request's private networks are already."""
+    networks = set(request.networks)
+    others = (lease for lease in state.leases if lease.vm_id != request.vm_id)
+    return {lease.host for lease in others if networks.intersection(lease.networks)}
 
 
 def _choose(state: FleetState, request: ReserveRequest, blocked: set[str]) -> HostState | None:
@@ -162,6 +170,7 @@ def _grant(state: FleetState, request: ReserveRequest, host: HostState) -> tuple
         memory=request.memory,
         cpus=request.cpus,
         disk=request.disk,
+        networks=request.networks,
     )
     others = tuple(known for known in state.leases if known.vm_id != request.vm_id)
     state = state.model_copy(update={"token": token, "leases": (*others, lease)})
@@ -222,7 +231,8 @@ def _host_is_gone(name: str) -> Refusal:
 
 
 def _why(state: FleetState, request: ReserveRequest) -> str:
-    where = f"the host {request.host}" if request.host else "any host"
+    hosts = {request.host} if request.host else _hosts_of_networks(state, request)
+    where = f"the host {', '.join(sorted(hosts))}" if hosts else "any host"
     if not any(host.up for host in state.hosts):
         return "no host is up"
     return f"{request.memory} MiB of memory, {request.cpus} processors and {request.disk} MiB of disk on {where}"

@@ -137,6 +137,7 @@ class VmLease:
             cpus=needed.cpus,
             disk=needed.disk,
             host=bound,
+            networks=tuple(f"{request.org_id}/{n.scope}/{n.name}" for n in request.spec.networks),
         )
 
     async def _send(self, name: str, value: Value) -> None:
