@@ -19,11 +19,17 @@ def register(app: typer.Typer) -> None:
     app.command("test", rich_help_panel=_PANEL, context_settings=passing_on)(check)
 
 
-def up() -> None:
+def up(
+    *,
+    host: Annotated[
+        bool,
+        typer.Option("--host", help="Only libvirt and the worker, for a factory that runs elsewhere."),
+    ] = False,
+) -> None:
     """Start the stack, stay in the foreground, and stop it at Ctrl-C."""
     from cli.stack.run import run_stack
 
-    run_stack(load(), _say)
+    run_stack(load(), _say, host_only=host)
 
 
 def down() -> None:

@@ -25,12 +25,17 @@ from infra.settings import Settings
 
 Say = Callable[[str], None]
 
+HOST_PARTS = frozenset({"libvirt", "host-worker"})
+"""What a hypervisor runs. It holds no database's address."""
 
-def run_stack(settings: Settings, say: Say) -> None:
+
+def run_stack(settings: Settings, say: Say, *, host_only: bool = False) -> None:
     """Run the stack in the foreground until SIGINT, SIGTERM or SIGHUP.
 
+    With `host_only` this machine is one more hypervisor of a factory whose other parts run elsewhere.
+
     Raises:
-        Verdict: `stack.running`, `stack.port_taken`, `home.unusable`.
+        Verdict: `stack.running`, `stack.port_taken`, `stack.no_factory`, `home.unusable`.
         Fault: `stack.part_failed`.
 
     """
@@ -41,23 +46,28 @@ def run_stack(settings: Settings, say: Say) -> None:
         if left:
             say(f"taking over from a supervisor that was killed: ending {len(left)} of its processes")
             leftovers.end(left)
-        asyncio.run(_Stack(settings, say).run())
+        asyncio.run(_Stack(settings, say, host_only=host_only).run())
 
 
 class _Stack:
     """One run of the supervisor, and what it tells of it."""
 
-    def __init__(self, settings: Settings, say: Say) -> None:
+    def __init__(self, settings: Settings, say: Say, *, host_only: bool) -> None:
         self._settings = settings
         self._say = say
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._states: dict[str, PartState] = {}
         self._ready = False
-        _require_public_port(settings)
+        self._host_only = host_only
+        if host_only:
+            require_factory(settings)
+        else:
+            _require_public_port(settings)
         self._ports = keep_ports(settings.run / "ports.json")
         self._endpoints = find_endpoints(settings, self._ports)
-        self._parts = stack_parts(settings, self._endpoints, self._ports)
+        every = stack_parts(settings, self._endpoints, self._ports)
+        self._parts = tuple(part for part in every if part.name in HOST_PARTS) if host_only else every
         self._addresses = addresses(settings, self._endpoints)
         self._supervisor = Supervisor(
             self._parts, logs=settings.home / "logs", run=settings.run, on_change=self._changed
@@ -70,7 +80,8 @@ class _Stack:
             asyncio.get_running_loop().add_signal_handler(number, self._asked_to_stop)
         announcing = asyncio.create_task(self._announce())
         try:
-            await _prepare_servers(self._settings, self._endpoints, self._parts)
+            if not self._host_only:
+                await _prepare_servers(self._settings, self._endpoints, self._parts)
             await self._supervisor.run(self._stop)
         finally:
             announcing.cancel()
@@ -90,7 +101,10 @@ class _Stack:
         await self._supervisor.all_ready.wait()
         self._ready = True
         self._write()
-        self._say(announcement(self._addresses, Secrets(self._settings.secrets).operator_key()))
+        if self._host_only:
+            self._say(host_announcement(self._settings, self._endpoints))
+        else:
+            self._say(announcement(self._addresses, Secrets(self._settings.secrets).operator_key()))
         self._say(f"[{self._elapsed()}] ready; Ctrl-C stops it")
 
     def _changed(self, state: PartState) -> None:
@@ -161,6 +175,28 @@ def _require_public_port(settings: Settings) -> None:
         )
 
 
+def require_factory(settings: Settings) -> None:
+    """Refuse to be a host of a factory that nobody has named.
+
+    Raises:
+        Verdict: `stack.no_factory`, with every variable that is missing.
+
+    """
+    needed = {
+        "TEMPORAL_ADDRESS": settings.temporal,
+        "S3_ENDPOINT": settings.s3,
+        "OPENFACTORY_RELAY_SECRET": settings.relay_secret,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise Verdict.because(
+            "stack.no_factory",
+            f"a host needs to know its factory: {', '.join(missing)} must be set",
+            path=missing[0],
+            next="See docs/guides/hypervisors.md.",
+        )
+
+
 def addresses(settings: Settings, endpoints: Endpoints) -> Addresses:
     """Say where the stack is reached."""
     return Addresses(
@@ -188,6 +224,19 @@ def announcement(where: Addresses, key: str) -> str:
             "",
             "  For an MCP client:",
             json.dumps(client, indent=2),
+            "",
+        )
+    )
+
+
+def host_announcement(settings: Settings, endpoints: Endpoints) -> str:
+    """Write what somebody needs who has just added a host."""
+    return "\n".join(
+        (
+            "",
+            f"  host         {settings.host_id}, task queue host:{settings.host_id}",
+            f"  factory      Temporal at {endpoints.temporal.address}, objects at {endpoints.s3.endpoint}",
+            f"  consoles     {settings.relay_url or 'http://' + endpoints.relay_bind}",
             "",
         )
     )
