@@ -44,7 +44,7 @@ class FakeVmRecording:
         """The names of the machine's events, in order."""
         return [event.NAME.removeprefix("vm.").removesuffix(".v1") for event in self.streams[vm_id]]
 
-    async def until(self, vm_id: str, holds: Callable[[VmState], bool], seconds: float = 30) -> VmState:
+    async def until(self, vm_id: str, holds: Callable[[VmState], bool], seconds: float = 25) -> VmState:
         """Return the machine once that holds of it."""
 
         def there() -> bool:

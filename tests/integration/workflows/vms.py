@@ -37,6 +37,7 @@ class Yard:
     client: Client
     recording: FakeVmRecording = field(default_factory=FakeVmRecording)
     hosts: dict[str, FakeVmHost] = field(default_factory=dict[str, FakeVmHost])
+    lives: dict[str, AsyncExitStack] = field(default_factory=dict[str, AsyncExitStack])
 
     @property
     def vms(self) -> VmClient:
@@ -76,10 +77,28 @@ class Yard:
     async def add_host(self, stack: AsyncExitStack, name: str, memory: int = 4096) -> FakeVmHost:
         """Run a host and have it tell the fleet."""
         host = self.hosts[name] = FakeVmHost(self.client, name, memory=memory)
-        await stack.enter_async_context(self.worker(host))
-        stack.push_async_callback(host.stop_beating)
+        life = self.lives[name] = await stack.enter_async_context(AsyncExitStack())
+        await life.enter_async_context(self.worker(host))
+        life.push_async_callback(host.stop_beating)
         await self.fleet.signal(FleetWorkflow.host_up, host.capacity())
         return host
+
+    async def kill(self, name: str) -> FakeVmHost:
+        """Take a host away with everything that runs on it; what is on its disk stays."""
+        host = self.hosts[name]
+        host.fence()
+        await self.lives[name].aclose()
+        return host
+
+    async def revive(self, stack: AsyncExitStack, name: str) -> None:
+        """Have a host back, with its disk."""
+        host = self.hosts[name]
+        host.silent = False
+        host.hold.clear()
+        life = self.lives[name] = await stack.enter_async_context(AsyncExitStack())
+        await life.enter_async_context(self.worker(host))
+        life.push_async_callback(host.stop_beating)
+        await self.fleet.signal(FleetWorkflow.host_up, host.capacity())
 
     def worker(self, host: FakeVmHost) -> Worker:
         return Worker(
@@ -106,7 +125,7 @@ class Yard:
         return self.client.get_workflow_handle_for(VmWorkflow.run, f"vm-{vm_id}")
 
     async def ended(self, vm_id: str) -> VmOutcome:
-        return await asyncio.wait_for(self.handle(vm_id).result(), 60)
+        return await asyncio.wait_for(self.handle(vm_id).result(), 25)
 
     async def room(self) -> FleetView:
         return await self.fleet.query(FleetWorkflow.overview)
