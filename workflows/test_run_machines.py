@@ -32,6 +32,8 @@ with workflow.unsafe.imports_passed_through():
 NETWORK = "suite"
 _GONE = frozenset({"failed", "lost", "deleting", "deleted"})
 _UP = frozenset({"running", "stopping", "stopped"})
+_NOT_THE_GUESTS = frozenset({"fleet", "host", "hypervisor", "lease", "machine", "network", "vm"})
+"""Of codes of problems: whose they are. `guest.…`, `boot.…` and `image.…` are about what is tested."""
 OnReady = Callable[[RunMachine, float], Awaitable[None]]
 
 
@@ -221,7 +223,7 @@ class RunMachines:
             return None
         error = child.exception()
         if isinstance(error, ChildWorkflowError) and isinstance(error.cause, FailureError):
-            return _of_slot(machine.slot, read_failure(error.cause))
+            return _whose(tuple(_at(machine.slot, problem) for problem in read_failure(error.cause).problems))
         message = f"the machine `{machine.slot}` was removed while the run needed it"
         return FailureDetail(kind="fault", problems=(_problem("vm.gone", message),))
 
@@ -244,12 +246,13 @@ def _said(slot: str, brief: VmBrief) -> FailureDetail:
         code = "machine.lost" if brief.status == "lost" else "vm.gone"
         problems = problems or (_problem(code, f"the machine `{slot}` {words} while the run needed it"),)
         return FailureDetail(kind="fault", problems=problems)
-    faulty = any(problem.retryable for problem in problems)
+    return _whose(problems)
+
+
+def _whose(problems: tuple[Problem, ...]) -> FailureDetail:
+    """Tell a guest that is wrong from a machine that could not be had, which says nothing about the guest."""
+    faulty = any(problem.retryable or problem.code.partition(".")[0] in _NOT_THE_GUESTS for problem in problems)
     return FailureDetail(kind="fault" if faulty else "verdict", problems=problems)
-
-
-def _of_slot(slot: str, detail: FailureDetail) -> FailureDetail:
-    return detail.model_copy(update={"problems": tuple(_at(slot, problem) for problem in detail.problems)})
 
 
 def _at(slot: str, problem: Problem) -> Problem:

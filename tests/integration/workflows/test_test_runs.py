@@ -229,7 +229,7 @@ async def test_an_image_that_never_answers_fails_the_run_with_the_machines_words
 async def test_a_refused_machine_ends_the_run_with_its_reason(lab: Lab) -> None:
     async with lab.running():
         ended = (await lab.finished(suite_plan(memory=133)))[1]
-    assert (ended.status, ended.problems[0].code) == ("failed", "vm.quota")
+    assert (ended.status, ended.problems[0].code) == ("error", "vm.quota")
 
 
 async def test_cancelling_in_the_middle_of_a_case_gives_the_machines_back(lab: Lab) -> None:

@@ -31,6 +31,7 @@ def judged(*briefs: VmBrief) -> tuple[str, str] | None:
 
 
 PANIC = Problem(code="guest.panicked", message="the kernel panicked")
+TOO_LARGE = Problem(code="host.memory", message="no host has so much memory")
 NO_DISK = Problem(code="host.disk", message="the host's disk is full", retryable=True)
 
 
@@ -47,6 +48,7 @@ def test_a_guest_that_does_not_come_up_is_wrong() -> None:
 
 def test_a_machine_that_the_factory_cannot_make_or_loses_is_its_fault() -> None:
     assert judged(brief("failed", NO_DISK)) == ("fault", "host.disk")
+    assert judged(brief("failed", TOO_LARGE)) == ("fault", "host.memory")
     assert judged(brief("lost")) == ("fault", "machine.lost")
     assert judged(brief("lost", PANIC)) == ("fault", "guest.panicked")
     assert judged(brief("deleted")) == ("fault", "vm.gone")
