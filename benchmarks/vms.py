@@ -1,0 +1,80 @@
+"""VMs of a factory against QEMU started by hand, with the same image, firmware and sizes."""
+
+import asyncio
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bare_qemu import booted
+from benchmarks.measure import Ratio, median_ratio
+from cli.client.session import FactorySession
+from tests.e2e.stack import Stack
+
+MEMORY, CPUS = 1024, 1
+_SECONDS = 900.0
+_PAIRS = 3
+
+
+async def upload(stack: Stack, image: Path) -> str:
+    """Give the factory the image; answers its id."""
+    done = await asyncio.to_thread(stack.run, "image", "upload", str(image), "--json", timeout=600)
+    return str(json.loads(done.stdout)["image_id"])
+
+
+async def create_to_ready(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+    """From `create_vm` to the guest's first answer, and to a running QEMU, one after the other."""
+    image_id = await upload(stack, image)
+    ready: list[tuple[float, float]] = []
+    running: list[float] = []
+    for _ in range(_PAIRS):
+        async with booted(image, memory=MEMORY, cpus=CPUS) as bare:
+            pass
+        vm_id, to_running, to_ready = await _one(session, image_id)
+        ready.append((to_ready, bare))
+        running.append(to_running)
+        await _gone(session, vm_id)
+    note = f"QEMU runs {min(running):.2f}-{max(running):.2f} s after create_vm"
+    return [median_ratio("create_vm until the guest answers, against QEMU by hand", ready, "≤ 1.05", note)]
+
+
+async def second_vm(stack: Stack, session: FactorySession, image: Path) -> str:
+    """How long a second VM of an image takes until QEMU runs, and what its disk holds then."""
+    image_id = await upload(stack, image)
+    first, _, _ = await _one(session, image_id, wait_ready=False)
+    second, seconds, _ = await _one(session, image_id, wait_ready=False)
+    name = f"vm-{second.replace('-', '')[:12]}"
+    disk = stack.home / "libvirt" / "lib" / "machines" / name / "disk.qcow2"
+    kib = disk.stat().st_blocks // 2
+    base = image.stat().st_size // 1024
+    for vm_id in (first, second):
+        await _gone(session, vm_id)
+    return f"a second VM: QEMU runs after {seconds:.2f} s; its own disk holds {kib} KiB, its image {base} KiB"
+
+
+async def _one(session: FactorySession, image_id: str, *, wait_ready: bool = True) -> tuple[str, float, float]:
+    started = time.monotonic()
+    name = "bench-" + hashlib.sha256(str(started).encode()).hexdigest()[:8]
+    request = {"image_id": image_id, "name": name, "memory": MEMORY, "cpus": CPUS}
+    vm_id = str((await session.call("create_vm", request))["vm_id"])
+    vm = await _until(session, vm_id, "running")
+    to_running = time.monotonic() - started
+    while wait_ready and not vm.get("ready"):
+        vm = await session.call("get_vm", {"vm_id": vm_id, "wait_s": 20})
+    return vm_id, to_running, time.monotonic() - started
+
+
+async def _gone(session: FactorySession, vm_id: str) -> None:
+    await session.call("delete_vm", {"vm_id": vm_id})
+    await _until(session, vm_id, "deleted")
+
+
+async def _until(session: FactorySession, vm_id: str, status: str) -> dict[str, Any]:
+    async with asyncio.timeout(_SECONDS):
+        while True:
+            vm = await session.call("get_vm", {"vm_id": vm_id, "wait_s": 20})
+            if vm["status"] == status:
+                return vm
+            if vm["status"] == "failed":
+                raise RuntimeError(json.dumps(vm))

@@ -1,0 +1,128 @@
+"""The life of VMs over the public road: uploaded, started, used, broken, deleted."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.client.session import FactorySession
+from tests.e2e.invariants import assert_nothing_left
+from tests.e2e.stack import Stack
+from tests.guests import tiny_guest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+READY_SECONDS = 300.0
+SIZE = {"memory": 512, "cpus": 1}
+
+
+@pytest.fixture
+async def image_id(stack: Stack) -> str:
+    """Upload the tiny guest by the command line; the same file is the same image."""
+    image = await tiny_guest()
+    uploaded = await asyncio.to_thread(stack.run, "image", "upload", str(image), "--json", timeout=120)
+    assert uploaded.returncode == 0, uploaded.stdout + uploaded.stderr
+    answer = json.loads(uploaded.stdout)
+    assert answer["status"] == "ready"
+    return str(answer["image_id"])
+
+
+async def test_a_vm_is_used_from_its_upload_to_its_end(stack: Stack, session: FactorySession, image_id: str) -> None:
+    request = {"image_id": image_id, "name": "used", **SIZE, "request_key": "used-1"}
+    created = await session.call("create_vm", request)
+    again = await session.call("create_vm", request)
+    assert (again["vm_id"], again["replayed"]) == (created["vm_id"], True)
+    vm_id = created["vm_id"]
+    await until_vm(session, vm_id, lambda vm: vm.get("ready"))
+    said = await session.call("run_vm_command", {"vm_id": vm_id, "command": "cat /proc/version; echo kept > /tmp/note"})
+    assert said["exit_status"] == 0
+    assert "Linux version" in said["stdout"]
+    assert said["untrusted"] is True
+    await session.call("snapshot_vm", {"vm_id": vm_id, "name": "before"})
+    await until_vm(session, vm_id, lambda vm: any(s["name"] == "before" for s in vm.get("snapshots", ())))
+    await session.call("run_vm_command", {"vm_id": vm_id, "command": "rm /tmp/note"})
+    await session.call("restore_vm", {"vm_id": vm_id, "snapshot": "before"})
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "running" and vm.get("ready") and not vm.get("command"))
+    note = await session.call("run_vm_command", {"vm_id": vm_id, "command": "cat /tmp/note"})
+    assert note["stdout"] == "kept\n"  # memory and disk are as they were
+    link = await session.call("get_console_link", {"vm_id": vm_id})
+    assert link["url"].startswith(stack.url)
+    await session.call("stop_vm", {"vm_id": vm_id, "force": True})
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "stopped")
+    await session.call("start_vm", {"vm_id": vm_id})
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
+    await delete(session, vm_id)
+    assert_nothing_left(stack.home)
+
+
+async def test_a_vm_whose_qemu_is_killed_is_called_lost_within_seconds_and_can_be_started_again(
+    stack: Stack, session: FactorySession, image_id: str
+) -> None:
+    created = await session.call("create_vm", {"image_id": image_id, "name": "killed", **SIZE})
+    vm_id = created["vm_id"]
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
+    os.kill(qemu_of(vm_id), signal.SIGKILL)
+    lost = await until_vm(session, vm_id, lambda vm: vm["status"] == "lost", seconds=30)
+    assert lost["problems"]
+    await session.call("start_vm", {"vm_id": vm_id})
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
+    await delete(session, vm_id)
+    assert_nothing_left(stack.home)
+
+
+async def test_a_vm_survives_its_worker_and_is_taken_up_again(
+    stack: Stack, session: FactorySession, image_id: str
+) -> None:
+    created = await session.call("create_vm", {"image_id": image_id, "name": "orphaned", **SIZE})
+    vm_id = created["vm_id"]
+    stack.kill("host-worker")
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
+    process = qemu_of(vm_id)
+    stack.kill("host-worker")
+    stack.kill("core-worker")
+    stack.pid("host-worker")
+    await until_vm(session, vm_id, lambda vm: vm.get("ready"))
+    assert qemu_of(vm_id) == process
+    await delete(session, vm_id)
+    assert_nothing_left(stack.home)
+
+
+async def until_vm(
+    session: FactorySession, vm_id: str, holds: Callable[[dict[str, Any]], object], *, seconds: float = READY_SECONDS
+) -> dict[str, Any]:
+    """Follow a VM until it holds; one that failed instead says why."""
+    deadline = time.monotonic() + seconds
+    vm: dict[str, Any] = {}
+    while time.monotonic() < deadline:
+        vm = await session.call("get_vm", {"vm_id": vm_id, "wait_s": 2})
+        if holds(vm):
+            return vm
+        if vm["status"] == "failed":
+            break
+    raise AssertionError(f"it did not come to hold: {json.dumps(vm)[:3000]}")
+
+
+async def delete(session: FactorySession, vm_id: str) -> None:
+    """Delete a VM and wait until that is done."""
+    await session.call("delete_vm", {"vm_id": vm_id})
+    await until_vm(session, vm_id, lambda vm: vm["status"] == "deleted", seconds=90)
+
+
+def qemu_of(vm_id: str) -> int:
+    """Find the process of a VM, which names it."""
+    name = f"guest=vm-{vm_id.replace('-', '')[:12]}"
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                argv = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if "qemu-system" in argv and name in argv:
+                return int(entry.name)
+    raise AssertionError(f"no process runs {name}")
