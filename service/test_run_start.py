@@ -6,7 +6,7 @@ from domain.caller import Caller
 from domain.canonical import digest
 from domain.errors import Fault, Verdict
 from domain.model import Value
-from domain.plan import Usage, check_quota, check_spec, needs, plan_of
+from domain.plan import Usage, check_quota, check_spec, check_ttl, needs, plan_of
 from domain.suite.parse import parse_suite
 from domain.suite.readiness import judge
 from domain.suite.state import SuiteState
@@ -155,6 +155,7 @@ class _Start:
             disk=sum(n.disk for n in more),
         )
         problems += check_quota(limits, Usage(), total)
+        problems += check_ttl(limits, plan.hold_seconds)
         if problems:
             raise Verdict(*problems)
 

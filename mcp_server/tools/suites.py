@@ -55,7 +55,7 @@ class SuiteTools:
         cursor: Cursor = None,
         name: Annotated[str | None, Field(description="Only suites of this name.", max_length=64)] = None,
     ) -> SuitePage:
-        """List test suites, newest first, and the built-in examples."""
+        """List test suites, newest first, with how many slots are bound, and the built-in examples."""
         return await suite_queries.list_suites(
             self._factory, self._caller_of(ctx), limit=limit, cursor=cursor, name=name
         )
@@ -144,7 +144,7 @@ class SuiteTools:
     async def list_test_suite_runs(
         self, ctx: Context[Any, Any], suite_id: SuiteId, limit: Limit = 20, cursor: Cursor = None, status: Status = None
     ) -> RunPage:
-        """List the runs of one suite, newest first."""
+        """List the runs of one suite, newest first, with counts and what failed first."""
         query = RunQuery(limit=limit, cursor=cursor, status=status)
         return await test_run_queries.list_suite_runs(self._factory, self._caller_of(ctx), suite_id, query)
 

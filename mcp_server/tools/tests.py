@@ -96,7 +96,7 @@ class TestTools:
         reason: Annotated[str, Field(description="Why, for the record.", max_length=200)] = "cancelled on request",
         request_key: RequestKey = None,
     ) -> RunView:
-        """End a run; its own machines are removed."""
+        """End a run for good; the machines that it made are removed. Ask the user before calling this."""
         return await test_run_queries.cancel_run(
             self._factory, self._caller_of(ctx), run_id, reason=reason, request_key=request_key
         )

@@ -24,8 +24,27 @@ TOOLS = [
     "retry_build",
     "cancel_build",
     "get_download_links",
+    "create_image_upload",
+    "list_images",
+    "get_image",
+    "delete_image",
+    "run_verification",
+    "list_test_runs",
+    "get_test_run",
+    "cancel_test_run",
+    "create_test_suite",
+    "list_test_suites",
+    "get_test_suite",
+    "update_test_suite",
+    "update_test_suite_targets",
+    "run_test_suite",
+    "list_test_suite_runs",
+    "get_test_suite_status",
 ]
-MUTATIONS = {"create_build", "retry_build", "cancel_build"}
+STARTS = {"create_build", "create_image_upload", "run_verification", "create_test_suite", "run_test_suite"}
+ENDS = {"cancel_build", "delete_image", "cancel_test_run"}
+CHANGES = {"retry_build", "update_test_suite", "update_test_suite_targets"}
+MUTATIONS = STARTS | ENDS | CHANGES
 
 
 def _nobody(_: object) -> Caller:
@@ -55,8 +74,8 @@ def test_every_tool_says_what_it_does_to_the_world(world: World) -> None:
         assert tool.title
         assert hints.title == tool.title
         assert hints.read_only_hint is (tool.name not in MUTATIONS)
-        assert hints.destructive_hint is (tool.name == "cancel_build")
-        assert hints.idempotent_hint is (tool.name != "create_build")
+        assert hints.destructive_hint is (tool.name in ENDS)
+        assert hints.idempotent_hint is (tool.name not in STARTS)
         assert ("request_key" in tool.parameters["properties"]) is (tool.name in MUTATIONS)
 
 
@@ -79,4 +98,5 @@ def test_every_schema_is_one(world: World) -> None:
 def test_what_a_model_reads_of_the_tools_is_short(world: World) -> None:
     tools = build_tools(world.factory, _nobody)
     read = sum(len(tool.description) + len(json.dumps(tool.parameters)) for tool in tools)
-    assert read + len(INSTRUCTIONS) < 14_000  # some 3,500 tokens
+    assert read < 700 * len(tools)  # some 175 tokens for each
+    assert len(INSTRUCTIONS) < 2_000
