@@ -62,7 +62,7 @@ class SuiteTools:
 
     @face("Show a test suite", READ)
     async def get_test_suite(self, ctx: Context[Any, Any], suite_id: SuiteId) -> SuiteView:
-        """Show one suite with its whole document, ready to be changed."""
+        """Show one suite: slots, cases, what it still needs, and its whole document, ready to be changed."""
         return await suite_queries.get_suite(self._factory, self._caller_of(ctx), suite_id)
 
     @face("Change a test suite", RESUME)
