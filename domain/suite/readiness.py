@@ -157,9 +157,9 @@ def _reachable(recipe: Recipe) -> bool:
 
 def _left_out(parsed: ParsedSuite, targets: Mapping[str, Target]) -> Iterator[Problem]:
     """Name the cases that are not run because an optional machine is missing."""
-    known = {slot.name for slot in parsed.suite.slots}
+    optional = {slot.name for slot in parsed.suite.slots if not slot.required}
     for unit, slots in slots_used(parsed).items():
-        missing = sorted((slots & known) - set(targets))
+        missing = sorted((slots & optional) - set(targets))
         if not missing:
             continue
         what = f"the case `{parsed.suite.cases[unit].name}`" if isinstance(unit, int) else f"the {unit}"
