@@ -28,7 +28,7 @@ from infra.process import run
 Kind = Literal["iso", "qcow2"]
 Behaviour = Literal["well", "ssh", "silent", "emergency", "panic", "powerless", "flood"]
 WELCOME = "Welcome to the test guest"
-_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "pvpanic-pci")
+_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "pvpanic-mmio")
 _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 _BUILD_SECONDS = 300.0
 

@@ -144,3 +144,17 @@ def house(home: Path) -> Iterator[House]:
     daemon = Daemon(home)
     yield House(settings, daemon)
     daemon.stop()
+
+
+@pytest.fixture
+def small_house() -> Iterator[House]:
+    """A home on a disk of its own, which is soon full."""
+    with tempfile.TemporaryDirectory(prefix="of-s-") as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=720m,mode=0755", "tmpfs", folder], check=True)
+        try:
+            daemon = Daemon(Path(folder))
+            settings = load({"OPENFACTORY_HOME": folder, "OPENFACTORY_ACCELERATOR": "tcg"})
+            yield House(settings, daemon)
+            daemon.stop()
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
