@@ -40,20 +40,20 @@ async def test_a_vm_is_used_from_its_upload_to_its_end(stack: Stack, session: Fa
     assert (again["vm_id"], again["replayed"]) == (created["vm_id"], True)
     vm_id = created["vm_id"]
     await until_vm(session, vm_id, lambda vm: vm.get("ready"))
-    said = await session.call("run_vm_command", {"vm_id": vm_id, "command": "cat /proc/version; echo kept > /tmp/note"})
-    assert said["exit_status"] == 0
+    said = await run(session, vm_id, "cat /proc/version; echo kept > /tmp/note")
+    assert said["status"] == 0
     assert "Linux version" in said["stdout"]
     assert said["untrusted"] is True
     await session.call("snapshot_vm", {"vm_id": vm_id, "name": "before"})
-    await until_vm(session, vm_id, lambda vm: any(s["name"] == "before" for s in vm.get("snapshots", ())))
-    await session.call("run_vm_command", {"vm_id": vm_id, "command": "rm /tmp/note"})
-    await session.call("restore_vm", {"vm_id": vm_id, "snapshot": "before"})
-    await until_vm(session, vm_id, lambda vm: vm["status"] == "running" and vm.get("ready") and not vm.get("command"))
-    note = await session.call("run_vm_command", {"vm_id": vm_id, "command": "cat /tmp/note"})
-    assert note["stdout"] == "kept\n"  # memory and disk are as they were
+    vm = await until_vm(session, vm_id, lambda vm: vm.get("snapshots"))
+    assert vm["snapshots"][0]["memory"] is True
+    await run(session, vm_id, "rm /tmp/note")
+    await session.call("restore_vm", {"vm_id": vm_id, "snapshot_id": vm["snapshots"][0]["snapshot_id"]})
+    await until_vm(session, vm_id, lambda vm: _last(vm, "restore") == "done" and vm.get("ready"))
+    assert (await run(session, vm_id, "cat /tmp/note"))["stdout"] == "kept\n"  # memory and disk are as they were
     link = await session.call("get_console_link", {"vm_id": vm_id})
     assert link["url"].startswith(stack.url)
-    await session.call("stop_vm", {"vm_id": vm_id, "force": True})
+    await session.call("stop_vm", {"vm_id": vm_id, "grace_s": 0})
     await until_vm(session, vm_id, lambda vm: vm["status"] == "stopped")
     await session.call("start_vm", {"vm_id": vm_id})
     await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
@@ -91,6 +91,15 @@ async def test_a_vm_survives_its_worker_and_is_taken_up_again(
     assert qemu_of(vm_id) == process
     await delete(session, vm_id)
     assert_nothing_left(stack.home)
+
+
+async def run(session: FactorySession, vm_id: str, text: str) -> dict[str, Any]:
+    """Run a line of shell in the guest."""
+    return await session.call("run_vm_command", {"vm_id": vm_id, "command": ["/bin/sh", "-c", text]})
+
+
+def _last(vm: dict[str, Any], command: str) -> str | None:
+    return next((c["status"] for c in reversed(vm.get("commands", ())) if c["command"] == command), None)
 
 
 async def until_vm(
