@@ -1,5 +1,6 @@
 """A tool as clients see it: strict arguments, structured answers, and errors one can act on."""
 
+import base64
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -8,8 +9,8 @@ from typing import Any, TypeVar, cast
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ValidationError
+from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from pydantic import BaseModel, SerializeAsAny, ValidationError
 
 from domain.errors import FactoryError, Problem
 from domain.model import Value
@@ -29,11 +30,20 @@ RESUME = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempoten
 END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
-def face(title: str, annotations: ToolAnnotations) -> Callable[[_Method], _Method]:
-    """Mark a method as a tool. Its name, signature and docstring are the tool's."""
+class Pictured(Value):
+    """An answer with a picture (PNG) beside it. Clients see the view as data and the picture as content."""
+
+    view: SerializeAsAny[Value]
+    png: bytes
+
+
+def face(
+    title: str, annotations: ToolAnnotations, *, answer: type[BaseModel] | None = None
+) -> Callable[[_Method], _Method]:
+    """Mark a method as a tool. Its name, signature and docstring are the tool's; `answer` is what `Pictured` shows."""
 
     def mark(method: _Method) -> _Method:
-        setattr(method, _FACE, (title, annotations.model_copy(update={"title": title})))
+        setattr(method, _FACE, (title, annotations.model_copy(update={"title": title}), answer))
         return method
 
     return mark
@@ -46,7 +56,7 @@ def tools_of(owner: object) -> list[Tool]:
         marked = getattr(member, _FACE, None)
         if marked is None:
             continue
-        title, annotations = marked
+        title, annotations, answer = marked
         tool = FactoryTool.from_function(
             getattr(owner, name),
             name=name,
@@ -56,7 +66,8 @@ def tools_of(owner: object) -> list[Tool]:
             structured_output=True,
         )
         tool.parameters = {**plain_schema(tool.parameters), "additionalProperties": False}
-        tool.fn_metadata.output_schema = without_words(plain_schema(tool.fn_metadata.output_schema or {}))
+        answered = answer.model_json_schema(mode="serialization") if answer else tool.fn_metadata.output_schema
+        tool.fn_metadata.output_schema = without_words(plain_schema(answered or {}))
         found.append(tool)
     return found
 
@@ -84,6 +95,8 @@ class FactoryTool(Tool):
             incident = uuid.uuid4().hex[:12]
             _log.exception("tool %s failed, incident %s", self.name, incident)
             return failure((_incident(self.name, incident),))
+        if isinstance(view, Pictured):
+            return pictured(view)
         return success(view)
 
     def _unknown(self, arguments: Mapping[str, object]) -> tuple[Problem, ...]:
@@ -107,6 +120,14 @@ def success(view: BaseModel) -> CallToolResult:
         content=[TextContent(type="text", text=_clip(view_text(view)))],
         structured_content=view.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
+
+
+def pictured(answer: Pictured) -> CallToolResult:
+    """Answer with the view and the picture."""
+    shown = success(answer.view)
+    data = base64.b64encode(answer.png).decode()
+    picture = ImageContent(type="image", data=data, mime_type="image/png")
+    return shown.model_copy(update={"content": [*shown.content, picture]})
 
 
 def failure(problems: tuple[Problem, ...]) -> CallToolResult:

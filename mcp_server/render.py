@@ -17,7 +17,7 @@ from domain.views import (
     ValidationView,
     WhoAmI,
 )
-from mcp_server import render_tests
+from mcp_server import render_tests, render_vms
 from mcp_server.render_words import FENCE_BEGIN, FENCE_END, one_row, problem_lines
 
 
@@ -151,4 +151,5 @@ _WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {
     LogView: _log,
     DownloadLinks: _links,
     **render_tests.WRITERS,
+    **render_vms.WRITERS,
 }

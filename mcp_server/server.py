@@ -17,6 +17,7 @@ from mcp_server.tools.images import ImageTools
 from mcp_server.tools.recipes import RecipeTools
 from mcp_server.tools.suites import SuiteTools
 from mcp_server.tools.tests import TestTools
+from mcp_server.tools.vms import VmTools
 from service.factory import Factory
 from service.permissions import allowed
 
@@ -30,6 +31,7 @@ def build_tools(factory: Factory, caller_of: CallerOf) -> list[Tool]:
         RecipeTools(factory, caller_of),
         BuildTools(factory, caller_of),
         ImageTools(factory, caller_of),
+        VmTools(factory, caller_of),
         TestTools(factory, caller_of),
         SuiteTools(factory, caller_of),
     )

@@ -20,6 +20,7 @@ from service.ports import (
 )
 from service.recipe_catalog import Catalog
 from service.suite_ports import Tests
+from service.vm_ports import Machines
 
 
 def _now() -> datetime:
@@ -46,6 +47,7 @@ class Factory:
     uploads: Uploads
     images: Images
     tests: Tests
+    vms: Machines
     consoles: ConsoleAdmission
     tickets: ConsoleTickets
     credentials: CredentialVerifier

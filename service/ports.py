@@ -11,13 +11,13 @@ from domain.caller import Caller
 from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
-from domain.vm.state import VmState
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.ports import LogPage, LogRecord, ObjectInfo
 from infra.uploads import UploadGrant
 from service.suite_ports import RunReads, SuiteReads
+from service.vm_ports import VmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 
@@ -48,14 +48,6 @@ class ImageReads(Protocol):
 
     async def page(self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None) -> ImageStatePage:
         """List images, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
-        ...
-
-
-class VmReads(Protocol):
-    """The machines of one organization."""
-
-    async def get(self, vm_id: str) -> VmState | None:
-        """Return a machine, or nothing if it is absent or another organization's."""
         ...
 
 

@@ -22,6 +22,7 @@ from workflows.client import FactoryClient
 from workflows.connect import LazyConnection
 from workflows.image_client import ImageClient
 from workflows.suite_client import SuiteClient
+from workflows.vm_client import VmClient
 
 __all__ = ["Settings", "open_factory"]
 
@@ -61,6 +62,7 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
                 workflows=FactoryClient(connected),
                 images=ImageClient(connected),
                 tests=SuiteClient(connected),
+                vms=VmClient(connected),
                 logs=LogReader(objects),
                 objects=objects,
                 links=LinkSigner(secrets.signing_key()),

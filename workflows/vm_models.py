@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from activities.machines.vm_models import CommandDone
+from activities.machines.vm_models import CommandDone, Screenshot
 from domain.errors import Problem
 from domain.model import Value
 from domain.vm.inputs import VmRequest
@@ -11,6 +11,19 @@ from domain.vm.orders import QueuedOrder
 from domain.vm.spec import PortForward
 from domain.vm.state import VmStatus
 from workflows.fleet_models import Lease
+
+__all__ = [
+    "Accepted",
+    "CommandDone",
+    "ForwardDone",
+    "Kept",
+    "Remembered",
+    "Screenshot",
+    "VmBrief",
+    "VmInput",
+    "VmLife",
+    "VmOutcome",
+]
 
 MOST_REMEMBERED = 50
 MOST_RESULTS = 5

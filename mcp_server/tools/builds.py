@@ -22,8 +22,8 @@ BuildId = Annotated[str, Field(description="The build's id, a UUID as create_bui
 RequestKey = Annotated[
     str | None,
     Field(
-        description="A fresh unique key (for example a UUID) for this request. Repeat a request whose answer was lost "
-        "with the same key: it is done once, and the answer says replayed: true."
+        description="A fresh unique key (a UUID) for this request. Repeat one whose answer was lost with the same key: "
+        "it is done once."
     ),
 ]
 Wait = Annotated[

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from domain.artifacts import Artifact
 from domain.build import events as e
 from domain.build.inputs import BuildRequest
 from domain.build.state import BuildState, BuildStatus, evolve
@@ -29,6 +30,7 @@ from tests.fakes.consoles import FakeGrants
 from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
+from tests.fakes.vm_front import FakeMachines, FakeVmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -63,7 +65,7 @@ class FakeReads:
         yield _OrgReads(
             builds=_BuildReads(self, org_id),
             images=FakeImageReads(self.images, org_id),
-            vms=_VmReads(self.vms, org_id),
+            vms=FakeVmReads(self.vms, org_id),
             suites=FakeSuiteReads(self.suites, org_id),
             test_runs=FakeRunReads(self.test_runs, org_id),
         )
@@ -86,19 +88,9 @@ class FakeReads:
 class _OrgReads:
     builds: "_BuildReads"
     images: FakeImageReads
-    vms: "_VmReads"
+    vms: FakeVmReads
     suites: FakeSuiteReads
     test_runs: FakeRunReads
-
-
-class _VmReads:
-    def __init__(self, vms: dict[str, VmState], org_id: str) -> None:
-        self._vms = vms
-        self._org_id = org_id
-
-    async def get(self, vm_id: str) -> VmState | None:
-        state = self._vms.get(vm_id)
-        return state if state is not None and state.org_id == self._org_id else None
 
 
 class _BuildReads:
@@ -240,6 +232,7 @@ class World:
         self.workflows = FakeWorkflows(self.reads)
         self.images = FakeImages(self.reads.images)
         self.tests = FakeTests(self.reads.suites, self.reads.test_runs)
+        self.vms = FakeMachines(self.reads.vms, self.objects)
         self.grants = FakeGrants(now=lambda: self.now)
         numbers = itertools.count(1)
         self.factory = Factory(
@@ -251,6 +244,7 @@ class World:
             uploads=UploadSigner(b"k" * 32),
             images=self.images,
             tests=self.tests,
+            vms=self.vms,
             consoles=self.grants,
             tickets=TicketSigner(b"k" * 32),
             credentials=FakeCredentials(),
@@ -296,3 +290,20 @@ def failed(build_id: str, *problems: Problem, org_id: str = "local") -> e.BuildF
         build_id=build_id, org_id=org_id, at=NOW, step="boot", generation=0, kind="verdict", problems=found,
         retry_until=until,
     )  # fmt: skip
+
+
+def published(build_id: str, org_id: str = "local", *, verified: bool = True) -> e.ArtifactsPublished:
+    """Have both images of a build in the object store."""
+    verification = "verified" if verified else "unverified"
+    artifacts = tuple(
+        Artifact.model_validate(
+            {
+                "kind": kind,
+                "name": f"web.{kind}",
+                "blob": {"digest": digest * 32, "bytes": 300 << 20},
+                "verification": verification,
+            }
+        )
+        for kind, digest in (("qcow2", "ab"), ("iso", "cd"))
+    )
+    return e.ArtifactsPublished(build_id=build_id, org_id=org_id, at=NOW, generation=0, artifacts=artifacts)

@@ -6,13 +6,20 @@ import pytest
 from mcp.types import CallToolResult
 
 from domain.caller import Caller
+from domain.image.commands import ReceiveImage, RequestImage
+from domain.image.inputs import ImageRequest
+from domain.vm.commands import RecordSnapshot
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
-from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, recipe_document
+from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, published, recipe_document
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
+from tests.machines import request
 from tests.unit.mcp_server.conftest import Connect
 
 ID = "11111111-1111-4111-8111-111111111111"
+BUILT = "33333333-3333-4333-8333-333333333333"
+UPLOAD = {"name": "x.qcow2", "format": "qcow2", "bytes": 10, "sha256": "ab" * 32}
+UPLOADED = ImageRequest.model_validate({**UPLOAD, "image_id": ID, "org_id": "local", "requested_by": "operator"})
 OK = "ok"
 
 # tool: arguments, then what the operator, a reader of the same organization and another organization get.
@@ -28,6 +35,25 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "retry_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "cancel_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "create_image_upload": (UPLOAD, OK, "permission.denied", OK),
+    "list_images": ({}, OK, OK, OK),
+    "get_image": ({"image_id": ID}, OK, OK, "image.not_found"),
+    "delete_image": ({"image_id": ID}, OK, "permission.denied", "image.not_found"),
+    "create_vm": ({"build_id": BUILT}, OK, "permission.denied", "build.not_found"),
+    "list_vms": ({}, OK, OK, OK),
+    "get_vm": ({"vm_id": ID}, OK, OK, "vm.not_found"),
+    "start_vm": ({"vm_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "stop_vm": ({"vm_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "restart_vm": ({"vm_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "extend_vm": ({"vm_id": ID, "minutes": 60}, OK, "permission.denied", "vm.not_found"),
+    "delete_vm": ({"vm_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "get_console_link": ({"vm_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "snapshot_vm": ({"vm_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "restore_vm": ({"vm_id": ID, "snapshot_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "list_snapshots": ({"vm_id": ID}, OK, OK, "vm.not_found"),
+    "delete_snapshot": ({"vm_id": ID, "snapshot_id": ID}, OK, "permission.denied", "vm.not_found"),
+    "get_vm_screenshot": ({"vm_id": ID}, OK, OK, "vm.not_found"),
+    "run_vm_command": ({"vm_id": ID, "command": ["true"]}, OK, "permission.denied", "vm.not_found"),
     "run_verification": ({"build_id": ID}, "build.no_image", "permission.denied", "build.not_found"),
     "list_test_runs": ({}, OK, OK, OK),
     "get_test_run": ({"run_id": ID}, OK, OK, "test_run.not_found"),
@@ -78,6 +104,11 @@ async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, too
     world.build(failed(ID), build_id=ID)
     kept_suite(world.tests, ID)
     asked_run(world.tests, ID, plan_of_cases("web"))
+    world.build(published(BUILT), build_id=BUILT)
+    world.vms.have(request(ID, org_id="local"))
+    world.vms.tell(ID, RecordSnapshot(snapshot_id=ID, name="x", memory=True, bytes=1, seconds=1.0))
+    for command in (RequestImage(request=UPLOADED, upload_seconds=60), ReceiveImage()):
+        world.images.do(ID, command)
     async with connect(CALLERS[who]) as client:
         result = await client.call_tool(tool, ROWS[tool][0])
     assert outcome(result) == expected(tool, who)

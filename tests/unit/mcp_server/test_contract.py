@@ -4,7 +4,7 @@ import json
 
 import jsonschema
 
-from domain.caller import Caller
+from domain.caller import Caller, Permission
 from mcp_server.instructions import INSTRUCTIONS
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
@@ -28,6 +28,21 @@ TOOLS = [
     "list_images",
     "get_image",
     "delete_image",
+    "create_vm",
+    "list_vms",
+    "get_vm",
+    "start_vm",
+    "stop_vm",
+    "restart_vm",
+    "extend_vm",
+    "delete_vm",
+    "get_console_link",
+    "snapshot_vm",
+    "restore_vm",
+    "list_snapshots",
+    "delete_snapshot",
+    "get_vm_screenshot",
+    "run_vm_command",
     "run_verification",
     "list_test_runs",
     "get_test_run",
@@ -41,10 +56,19 @@ TOOLS = [
     "list_test_suite_runs",
     "get_test_suite_status",
 ]
-STARTS = {"create_build", "create_image_upload", "run_verification", "create_test_suite", "run_test_suite"}
-ENDS = {"cancel_build", "delete_image", "cancel_test_run"}
-CHANGES = {"retry_build", "update_test_suite", "update_test_suite_targets"}
-MUTATIONS = STARTS | ENDS | CHANGES
+MUTATIONS = {name for name, needed in TOOL_PERMISSIONS.items() if needed is not Permission.READ}
+ENDS = {"cancel_build", "delete_image", "delete_vm", "restore_vm", "delete_snapshot", "cancel_test_run"}
+NEW_EACH_TIME = {
+    "create_build",
+    "create_image_upload",
+    "create_vm",
+    "get_console_link",
+    "snapshot_vm",
+    "run_vm_command",
+    "run_verification",
+    "create_test_suite",
+    "run_test_suite",
+}
 
 
 def _nobody(_: object) -> Caller:
@@ -75,7 +99,7 @@ def test_every_tool_says_what_it_does_to_the_world(world: World) -> None:
         assert hints.title == tool.title
         assert hints.read_only_hint is (tool.name not in MUTATIONS)
         assert hints.destructive_hint is (tool.name in ENDS)
-        assert hints.idempotent_hint is (tool.name not in STARTS)
+        assert hints.idempotent_hint is (tool.name not in NEW_EACH_TIME)
         assert ("request_key" in tool.parameters["properties"]) is (tool.name in MUTATIONS)
 
 
