@@ -1,8 +1,9 @@
 """A libvirtd of our own for one home, in namespaces of its own.
 
 `command(home)` is what a supervisor runs. The process it gets stays outside (`infra.netns.outside`) and starts
-the keeper in here, which makes the mounts, starts libvirtd and the switchboard of the machines' networks
-(`infra.netns.switchboard`), starts either again when it dies, and ends at SIGTERM.
+the keeper in here, which makes the mounts, starts libvirtd, the switchboard of the machines' networks
+(`infra.netns.switchboard`) and the last fence around the VMs (`infra.fence`), starts each again when it dies,
+and ends at SIGTERM.
 
 - Mount namespace: the home's folders lie where libvirt expects its own, so two homes and a libvirtd of
   the host never see each other's files (`infra.libvirt_paths`).
@@ -38,6 +39,7 @@ _QUICK_DEATH_SECONDS = 5.0
 _QUICK_DEATHS = 5
 _PAUSE_SECONDS = 0.2
 _SWITCHBOARD = "infra.netns.switchboard"  # by name: it is a program of its own
+_FENCE = "infra.fence"
 _DRIVERS = "drivers"
 _INSIDE_DRIVERS = PurePosixPath("/run/libvirt") / _DRIVERS
 _log = logging.getLogger(__name__)
@@ -197,6 +199,7 @@ def _keep(init: int) -> None:
     daemon = _Kept(["libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid"], environment)
     root = str(Path(__file__).resolve().parents[1])
     switchboard = _Kept([sys.executable, "-m", _SWITCHBOARD], {**os.environ, "PYTHONPATH": root})
+    fence = _Kept([sys.executable, "-m", _FENCE], {**os.environ, "PYTHONPATH": root})
     try:
         while daemon.quick < _QUICK_DEATHS:
             # Only looked at here: whose it is reaps it.
@@ -206,11 +209,14 @@ def _keep(init: int) -> None:
                 daemon.again()
             elif pid == switchboard.process.pid:
                 switchboard.again()  # for as long as it takes: without it images can still be built
+            elif pid == fence.process.pid:
+                fence.again()
             elif pid == init:
                 return
     finally:
         _end(daemon.process)
         _end(switchboard.process)
+        _end(fence.process)
     _log.error("libvirtd ended %s times within %.0f s each; giving up", _QUICK_DEATHS, _QUICK_DEATH_SECONDS)
 
 

@@ -51,6 +51,7 @@ from activities.machines.vm_start import VmStart
 from activities.machines.vm_watch import VmWatch
 from activities.vm_ref import VmRef
 from domain.errors import FactoryError, Verdict
+from infra import fence
 from infra.libvirt_client import LibvirtClient, silence
 from infra.libvirt_paths import LibvirtPaths
 from infra.ports import ObjectStore
@@ -220,6 +221,7 @@ class LibvirtVms:
     def hold_until(self, moment: float) -> None:
         """The host's lease holds until then (`time.monotonic`): after it nothing is started any more."""
         self._premises.leases.hold_until(moment)
+        fence.tell(self._paths.root / "run", moment)
 
     async def running(self) -> tuple[VmRecord, ...]:
         """What is known of the VMs that run here."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from activities.machines.vm_folder import vm_name
 from activities.vm_ref import VmRef
 from domain.errors import Fault, Verdict
 from domain.vm.spec import ImageRef, VmSpec
+from infra import fence
 from infra.process import run
 from tests.guests import image_ref, upload
 from tests.integration.machines.conftest import House
@@ -277,8 +279,20 @@ async def test_a_lapsed_lease_ends_all_vms_and_starts_none(yard: Yard) -> None:
     assert (await yard.power(vm)).power == "lost"
     with pytest.raises(Fault, match=r"host\.fenced"):
         await yard.vms.start(m.StartVm(vm=vm))
-    yard.vms.hold_until(float("inf"))
+    yard.vms.hold_until(time.monotonic() + 1000)
     await yard.vms.start(m.StartVm(vm=vm))
+    assert (await yard.power(vm)).power == "running"
+
+
+async def test_a_lease_that_lapses_while_the_worker_does_nothing_ends_its_vms_all_the_same(yard: Yard) -> None:
+    vm, machine = await yard.start(), await yard.start()
+    yard.vms.hold_until(time.monotonic() - fence.GRACE_SECONDS + 1)
+    async with asyncio.timeout(20):
+        while {(await yard.power(each)).power for each in (vm, machine)} != {"lost"}:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.1)
+    yard.vms.hold_until(time.monotonic() + 1000)
+    assert (await yard.vms.start(m.StartVm(vm=vm))).boot == 2
+    await asyncio.sleep(2.5)
     assert (await yard.power(vm)).power == "running"
 
 

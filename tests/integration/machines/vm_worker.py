@@ -1,7 +1,7 @@
 """A worker in a process of its own, to be killed: does one thing to one VM and ends.
 
-Usage: `python -m tests.integration.machines.vm_worker HOME IMAGE REQUEST`, where IMAGE is the file of the image and REQUEST
-is JSON: the method of `VmHost` and its request. It prints a line when it begins.
+Usage: `python -m tests.integration.machines.vm_worker HOME IMAGE REQUEST`, where IMAGE is the file of the image and
+REQUEST is JSON: the method of `VmHost` and its request. It prints a line when it begins.
 """
 
 import asyncio
