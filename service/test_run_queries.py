@@ -157,7 +157,7 @@ def _files(factory: Factory, state: RunState) -> tuple[FileLink, ...]:
     expires_at = factory.now() + LINK_LIFETIME
     links: list[FileLink] = []
     for file in state.files[:_MOST_FILES]:
-        name = f"{file.slot}-{file.name}" if file.slot and not file.name.startswith(file.slot) else file.name
+        name = f"{file.slot}-{file.name}" if file.slot and file.slot not in file.name else file.name
         token = factory.links.sign(key=file.key, name=name, expires_at=expires_at)
         url = f"{factory.public_url}/download/{token}/{quote(name, safe='')}"
         links.append(FileLink(name=name, url=url, expires_at=expires_at))

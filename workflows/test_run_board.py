@@ -60,10 +60,9 @@ def _wrong(state: RunState) -> list[str]:
         lines += [f"### {_MARKS[case.status]} {_cell(case.name)}", ""]
         lines += [f"- **{problem.code}**: {_cell(problem.message)}" for problem in case.problems[:_MOST_WRONG]]
         for result in case.failed_results[:_MOST_WRONG]:
-            lines.append(
-                f"- {result.slot}: {_cell(result.description)}: expected {_cell(result.expected)}, "
-                f"found {_cell(result.found)}"
-            )
+            said = f"expected {_cell(result.expected)}, found {_cell(result.found)}"
+            lines.append(f"- {result.slot}: {_cell(result.description)}: {said}")
+        lines.append("")
     if len(wrong) > _MOST_WRONG:
         lines.append(f"- and {len(wrong) - _MOST_WRONG} more")
     return [*lines, ""] if lines else []

@@ -79,8 +79,11 @@ def render_run(run: RunView, console: Console) -> None:
         console.print(_machines(run))
     if run.comparison is not None:
         console.print(plain(f"Against run {run.comparison.previous_run_id}: {run.comparison.summary}"), soft_wrap=True)
-    for file in run.files:
-        console.print(plain(f"{file.name}  {file.url}", "dim"), soft_wrap=True)
+    if run.files:
+        console.print(plain(f"files: {', '.join(file.name for file in run.files)}"), soft_wrap=True)
+        console.print(
+            plain(f"  save them: openfactory test-run show {run.run_id} --files FOLDER", "dim"), soft_wrap=True
+        )
     if run.held_until is not None:
         console.print(plain(f"Its machines are held until {run.held_until.astimezone():%Y-%m-%d %H:%M}."))
     if run.cut:

@@ -1,11 +1,12 @@
 """The test-run commands: verify a build or machine, list, show and cancel runs, save their reports."""
 
+import re
 import sys
 import uuid
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -31,6 +32,8 @@ Hold = Annotated[int, typer.Option(min=0, max=1440, help="If it does not pass, k
 Junit = Annotated[Path | None, typer.Option(help="Save the JUnit XML report here (with --wait).")]
 Html = Annotated[Path | None, typer.Option(help="Save the HTML report here (with --wait).")]
 
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
+
 test_runs = typer.Typer(no_args_is_help=True, help="Verifications, and runs of suites.")
 
 
@@ -40,6 +43,7 @@ class Reports:
 
     junit: Path | None = None
     html: Path | None = None
+    folder: Path | None = None
 
 
 @dataclass
@@ -72,9 +76,16 @@ def list_(
 
 
 @test_runs.command("show", epilog=EPILOG)
-def show(run_id: RunId, *, junit: Junit = None, html: Html = None, as_json: AsJson = False) -> None:
+def show(
+    run_id: RunId,
+    *,
+    junit: Junit = None,
+    html: Html = None,
+    files: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Save all files of the run here.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show one run: cases, assertions with their evidence, what changed, and its files."""
-    run(partial(show_run, given=run_id, reports=Reports(junit, html)), as_json=as_json)
+    run(partial(show_run, given=run_id, reports=Reports(junit, html, files)), as_json=as_json)
 
 
 @test_runs.command("cancel", epilog=EPILOG)
@@ -209,10 +220,22 @@ async def ended(output: Output, answer: dict[str, Any], reports: Reports, *, cod
         output.json(answer)
     else:
         render_run(view, output.out)
-    for name, path in (("junit.xml", reports.junit), ("report.html", reports.html)):
+    wanted = [("junit.xml", reports.junit), ("report.html", reports.html)]
+    if reports.folder is not None:
+        wanted += [(file.name, _inside(reports.folder, file.name)) for file in view.files]
+    for name, path in wanted:
         if path is not None:
             await _save(view, name, path, output)
     return code
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Name a file in a folder. A guest may have had a say in its name."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise UsageFailure(
+            Problem(code="download.bad_name", message=f"The run names a file {name!r}, which is not a name.")
+        )
+    return folder / name
 
 
 async def _save(view: RunView, name: str, path: Path, output: Output) -> None:
@@ -234,6 +257,7 @@ async def _save(view: RunView, name: str, path: Path, output: Output) -> None:
             Problem(code="download.cut", message=f"{name}: the factory answers {response.status_code}.", retryable=True)
         )
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(response.content)
     except OSError as error:
         raise UsageFailure(Problem(code="download.bad_folder", message=f"{path}: {error.strerror}")) from error
