@@ -70,4 +70,4 @@ def _is_machine(argv: list[str], process: Path, home: Path) -> bool:
     if "qemu-system" not in argv[0]:
         return False
     roots = [line.split()[3] for line in (process / "mountinfo").read_text(encoding="utf-8").splitlines()]
-    return any(root.endswith(f"{home.name}/libvirt/lib") for root in roots)
+    return any(root.endswith(f"{home.parent.name}/{home.name}/libvirt/lib") for root in roots)
