@@ -12,6 +12,7 @@ from cli.client.images import images
 from cli.client.output import run
 from cli.client.suites import suites
 from cli.client.test_runs import test_runs
+from cli.client.vms import vms
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 BuildId = Annotated[str, typer.Argument(metavar="ID", help="A build's id, its first digits, or `latest`.")]
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     ):
         app.command(name, epilog=EPILOG, rich_help_panel="Drive a factory")(command)
     app.add_typer(images, name="image", rich_help_panel="Drive a factory")
+    app.add_typer(vms, name="vm", rich_help_panel="Drive a factory")
     app.add_typer(suites, name="suite", rich_help_panel="Drive a factory")
     app.add_typer(test_runs, name="test-run", rich_help_panel="Drive a factory")
 
