@@ -69,7 +69,7 @@ async def test_a_vm_whose_qemu_is_killed_is_called_lost_within_seconds_and_can_b
     await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
     os.kill(qemu_of(vm_id), signal.SIGKILL)
     lost = await until_vm(session, vm_id, lambda vm: vm["status"] == "lost", seconds=30)
-    assert lost["problems"]
+    assert "QEMU" in lost["reason"]
     await session.call("start_vm", {"vm_id": vm_id})
     await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
     await delete(session, vm_id)
