@@ -172,7 +172,7 @@ def _is_not_ready(state: VmState, command: c.RecordNotReady) -> bool:
 
 
 def _is_stopped(state: VmState, command: c.RecordStopped) -> bool:
-    return state.status in {"stopped", "lost", "failed"} or _other_start(state, command)
+    return state.settled in {"stopped", "lost", "failed"} or _other_start(state, command)
 
 
 def _is_over(state: VmState, command: c.EndOrder | c.RecordRestored) -> bool:

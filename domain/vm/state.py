@@ -185,6 +185,7 @@ def _started(state: VmState, event: e.VmStarted) -> VmState:
     return _settle(
         state,
         "running",
+        token=max(state.token, event.token),
         boot=event.boot,
         started_at=event.at,
         start_seconds=event.seconds,
