@@ -1,12 +1,11 @@
 """The test-run commands: verify a build or machine, list, show and cancel runs, save their reports."""
 
-import re
 import sys
 import uuid
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,15 +14,15 @@ from rich.text import Text
 from cli.client import exits
 from cli.client.build_ids import resolve_build
 from cli.client.exits import EPILOG
-from cli.client.failures import TransferFailed, UsageFailure
+from cli.client.failures import UsageFailure
 from cli.client.output import Output, run
 from cli.client.test_ids import resolve_run
+from cli.client.test_run_files import Reports, save_files
 from cli.client.test_run_view import STYLES, exit_code, follow_run, parse_run, render_run
 from cli.client.tools import Tools
-from cli.client.transfer import open_client
 from cli.client.words import duration, plain
 from domain.errors import Problem
-from domain.test_run.views import RunPage, RunView
+from domain.test_run.views import RunPage
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its first digits, or `latest`.")]
@@ -32,18 +31,7 @@ Hold = Annotated[int, typer.Option(min=0, max=1440, help="If it does not pass, k
 Junit = Annotated[Path | None, typer.Option(help="Save the JUnit XML report here (with --wait).")]
 Html = Annotated[Path | None, typer.Option(help="Save the HTML report here (with --wait).")]
 
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
-
 test_runs = typer.Typer(no_args_is_help=True, help="Verifications, and runs of suites.")
-
-
-@dataclass(frozen=True)
-class Reports:
-    """Where the reports of a run are to be saved."""
-
-    junit: Path | None = None
-    html: Path | None = None
-    folder: Path | None = None
 
 
 @dataclass
@@ -220,48 +208,8 @@ async def ended(output: Output, answer: dict[str, Any], reports: Reports, *, cod
         output.json(answer)
     else:
         render_run(view, output.out)
-    wanted = [("junit.xml", reports.junit), ("report.html", reports.html)]
-    if reports.folder is not None:
-        wanted += [(file.name, _inside(reports.folder, file.name)) for file in view.files]
-    for name, path in wanted:
-        if path is not None:
-            await _save(view, name, path, output)
+    await save_files(view, reports, output)
     return code
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Name a file in a folder. A guest may have had a say in its name."""
-    if not _SAFE_NAME.fullmatch(name):
-        raise UsageFailure(
-            Problem(code="download.bad_name", message=f"The run names a file {name!r}, which is not a name.")
-        )
-    return folder / name
-
-
-async def _save(view: RunView, name: str, path: Path, output: Output) -> None:
-    """Fetch one file of the run; what was there before is replaced only by a whole one."""
-    link = next((file for file in view.files if file.name == name), None)
-    if link is None:
-        raise TransferFailed(
-            Problem(
-                code="test_run.no_report",
-                message=f"The run has no {name} (yet).",
-                retryable=True,
-                next=f"Look again when it has ended: openfactory test-run show {view.run_id}",
-            )
-        )
-    async with open_client() as client:
-        response = await client.get(link.url)
-    if not response.is_success:
-        raise TransferFailed(
-            Problem(code="download.cut", message=f"{name}: the factory answers {response.status_code}.", retryable=True)
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(response.content)
-    except OSError as error:
-        raise UsageFailure(Problem(code="download.bad_folder", message=f"{path}: {error.strerror}")) from error
-    output.notes.print(plain(f"saved {path}"), soft_wrap=True)
 
 
 def _confirm(run_id: str) -> None:

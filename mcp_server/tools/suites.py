@@ -13,8 +13,8 @@ from mcp_server.tools.builds import RequestKey
 from mcp_server.tools.tests import Cursor, Hold, Limit, Status
 from service import suite_commands, suite_queries, test_run_queries, test_run_start
 from service.factory import Factory
+from service.test_run_plans import SuiteRunAsk
 from service.test_run_queries import RunQuery
-from service.test_run_start import SuiteRunAsk
 
 SuiteId = Annotated[str, Field(description="A suite's id, a UUID.")]
 Suite = Annotated[

@@ -15,8 +15,8 @@ from service import test_run_queries, test_run_start
 from service.build_queries import StatusQuery
 from service.build_view import Detail
 from service.factory import Factory
+from service.test_run_plans import VerificationAsk
 from service.test_run_queries import MOST_RUNS, RunQuery
-from service.test_run_start import VerificationAsk
 
 RunId = Annotated[str, Field(description="A run's id, a UUID.")]
 Hold = Annotated[

@@ -14,8 +14,9 @@ from service.admission.credentials import OPERATOR
 from service.build_queries import StatusQuery
 from service.suite_commands import bind_targets, create_suite, update_suite
 from service.suite_queries import get_suite, list_suites, suite_status
+from service.test_run_plans import SuiteRunAsk, VerificationAsk
 from service.test_run_queries import RunQuery, cancel_run, get_run, list_runs, list_suite_runs
-from service.test_run_start import SuiteRunAsk, VerificationAsk, run_suite, run_verification
+from service.test_run_start import run_suite, run_verification
 from service.test_run_view import VIEW_BYTES
 from tests.fakes.factory import NOW, STRANGER, World
 from tests.fakes.suites import SUITE, asked_run, ended_case, plan_of_cases
