@@ -181,11 +181,11 @@ class _NoSuchMachineError(Fault):
 
 # A system error is the agent's channel breaking off: QEMU has just ended.
 # An answer too large for libvirt's own protocol (4 MiB) is an RPC error.
-# VIR_ERR_AGENT_COMMAND_TIMEOUT and …_FAILED came with libvirt 9.1; before, a refusal was an internal error.
+# VIR_ERR_AGENT_COMMAND_TIMEOUT (112) and …_FAILED (113) came with libvirt 9.1; before, a refusal was an internal error.
 _AGENT_SILENT = frozenset(
-    {libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, libvirt.VIR_ERR_SYSTEM_ERROR, 111}
+    {libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, libvirt.VIR_ERR_SYSTEM_ERROR, 112}
 )
-_AGENT_REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, 112})
+_AGENT_REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, 113})
 
 
 def condition_of(state: int, reason: int) -> Condition:
