@@ -148,9 +148,7 @@ class MountPresent(Value):
 class SysctlValue(Value):
     """A kernel setting, named as for sysctl(8), has this value."""
 
-    name: Annotated[
-        str, Field(pattern=r"^[a-z][A-Za-z0-9_-]*([./][A-Za-z0-9_:-]+)+$", max_length=256)
-    ]
+    name: Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_-]*([./][A-Za-z0-9_:-]+)+$", max_length=256)]
     value: Line
 
 

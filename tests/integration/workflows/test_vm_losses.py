@@ -19,6 +19,7 @@ from tests.fakes.vm_host import FakeVmHost
 from tests.integration.workflows.vms import Yard, remove
 from workflows import policies
 from workflows.fleet import FleetWorkflow
+from workflows.fleet_models import GiveBack
 from workflows.vm import VmWorkflow
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -247,7 +248,7 @@ async def test_fleet_and_machine_continue_as_new_and_forget_nothing(
         for n in range(8):
             await yard.vms.command(vm_id, o.TakeSnapshot(command_id=f"s{n}", snapshot_id=f"snap-{n}"))
             await yard.recording.until(vm_id, lambda vm, n=n: len(vm.snapshots) == n + 1)
-            await yard.fleet.signal(FleetWorkflow.park, {"vm_id": "nobody"})
+            await yard.fleet.signal(FleetWorkflow.park, GiveBack(vm_id="nobody"))
         assert (await yard.vms.run_command(vm_id, first)).stdout == "date"
         assert yard.hosts["one"].calls["run_command"] == 1
         assert (await yard.handle(vm_id).describe()).run_id not in runs
