@@ -17,6 +17,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle, ParentClosePolicy
 
 from workflows import policies
+from workflows.test_run_fate import at, gone, what_it_says, whose
 from workflows.vm_models import VmBrief, VmInput, VmOutcome
 
 with workflow.unsafe.imports_passed_through():
@@ -32,8 +33,6 @@ with workflow.unsafe.imports_passed_through():
 NETWORK = "suite"
 _GONE = frozenset({"failed", "lost", "deleting", "deleted"})
 _UP = frozenset({"running", "stopping", "stopped"})
-_NOT_THE_GUESTS = frozenset({"fleet", "host", "hypervisor", "lease", "machine", "network", "vm"})
-"""Of codes of problems: whose they are. `guest.…`, `boot.…` and `image.…` are about what is tested."""
 OnReady = Callable[[RunMachine, float], Awaitable[None]]
 
 
@@ -214,7 +213,7 @@ class RunMachines:
         silent = brief.status == "running" and not brief.ready and bool(brief.problems)
         if brief.status not in _GONE and not silent:
             return None
-        return _said(machine.slot, brief)
+        return what_it_says(machine.slot, brief)
 
     def _ended(self, machine: RunMachine) -> FailureDetail | None:
         """Say why a machine's workflow is over, which it never is while the run needs it."""
@@ -223,9 +222,9 @@ class RunMachines:
             return None
         error = child.exception()
         if isinstance(error, ChildWorkflowError) and isinstance(error.cause, FailureError):
-            return _whose(tuple(_at(machine.slot, problem) for problem in read_failure(error.cause).problems))
+            return whose(tuple(at(machine.slot, problem) for problem in read_failure(error.cause).problems))
         message = f"the machine `{machine.slot}` was removed while the run needed it"
-        return FailureDetail(kind="fault", problems=(_problem("vm.gone", message),))
+        return FailureDetail(kind="fault", problems=(gone("vm.gone", message),))
 
     async def _signal(self, slot: str, name: str, order: DeleteVm | ExtendVm) -> None:
         """Tell a machine's workflow something; one that has ended needs to be told nothing."""
@@ -236,31 +235,6 @@ class RunMachines:
             workflow.logger.info("the machine %s has ended already: %s", slot, error)
         except CancelledError as error:
             raise asyncio.CancelledError from error
-
-
-def _said(slot: str, brief: VmBrief) -> FailureDetail:
-    """Take the machine's own words. A lost one is the factory's fault, whatever it says."""
-    problems = tuple(_at(slot, problem) for problem in brief.problems)
-    if brief.status == "lost" or not problems:
-        words = "was lost" if brief.status == "lost" else f"is {brief.status}"
-        code = "machine.lost" if brief.status == "lost" else "vm.gone"
-        problems = problems or (_problem(code, f"the machine `{slot}` {words} while the run needed it"),)
-        return FailureDetail(kind="fault", problems=problems)
-    return _whose(problems)
-
-
-def _whose(problems: tuple[Problem, ...]) -> FailureDetail:
-    """Tell a guest that is wrong from a machine that could not be had, which says nothing about the guest."""
-    faulty = any(problem.retryable or problem.code.partition(".")[0] in _NOT_THE_GUESTS for problem in problems)
-    return FailureDetail(kind="fault" if faulty else "verdict", problems=problems)
-
-
-def _at(slot: str, problem: Problem) -> Problem:
-    return problem.model_copy(update={"message": f"{slot}: {problem.message}"})
-
-
-def _problem(code: str, message: str) -> Problem:
-    return Problem(code=code, message=message, retryable=True, next="Run it again: this says nothing about the image.")
 
 
 def _attributes(request: VmRequest) -> TypedSearchAttributes:
