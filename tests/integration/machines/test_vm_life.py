@@ -233,6 +233,24 @@ async def test_a_snapshot_that_was_interrupted_is_taken_anew(yard: Yard) -> None
     assert not json.loads(listed.stdout).get("snapshots")
 
 
+async def test_a_snapshot_brings_the_firmwares_variables_back(yard: Yard) -> None:
+    vm = await yard.create(yard.spec.model_copy(update={"firmware": "uefi", "memory": 256}))
+    variables = yard.paths[0] / vm_name(vm.vm_id) / "variables.fd"
+    for running in (True, False):
+        await yard.vms.stop(m.StopVm(vm=vm, grace=0))
+        if running:
+            await yard.vms.start(m.StartVm(vm=vm))
+        name = f"running-{running}"
+        assert (await yard.vms.take_snapshot(m.TakeSnapshot(vm=vm, snapshot_id=name))).memory is running
+        await yard.vms.stop(m.StopVm(vm=vm, grace=0))
+        kept = variables.read_bytes()
+        with variables.open("r+b") as file:
+            file.seek(len(kept) // 2)
+            file.write(b"what the guest wrote later")
+        assert (await yard.vms.restore_snapshot(m.RestoreSnapshot(vm=vm, snapshot_id=name))).running is running
+        assert variables.read_bytes() == kept
+
+
 async def test_ids_of_snapshots_are_no_paths(yard: Yard) -> None:
     vm = await yard.create()
     for bad in ("../x", "", "a/b", "-x", "x" * 65):
