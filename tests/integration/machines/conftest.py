@@ -17,8 +17,10 @@ import pytest
 
 from activities.job import Job
 from activities.machines.boot import BootLimits
+from activities.machines.forwards import PortForwards
 from activities.machines.libvirt_machines import LibvirtMachines
 from activities.machines.models import BootInput
+from activities.machines.networks import GuestNetworks
 from activities.machines.vm_machines import LibvirtVms
 from activities.machines.workspace import Size
 from domain.artifacts import Artifact, Blob
@@ -97,9 +99,12 @@ class House:
             self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds), size=Size(memory=512, cpus=1)
         )
 
-    def vms(self, seconds: float = 300.0) -> LibvirtVms:
+    def vms(
+        self, seconds: float = 300.0, networks: GuestNetworks | None = None, forwards: PortForwards | None = None
+    ) -> LibvirtVms:
         """The VMs' adapter, anew."""
-        return LibvirtVms(self.settings, self.objects, limits=BootLimits(tcg=seconds, kvm=seconds))
+        limits = BootLimits(tcg=seconds, kvm=seconds)
+        return LibvirtVms(self.settings, self.objects, networks=networks, forwards=forwards, limits=limits)
 
     async def suspend(self, name: str) -> None:
         """Halt a machine behind everybody's back."""

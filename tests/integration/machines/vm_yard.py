@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from activities.machines import vm_models as m
+from activities.machines.forwards import PortForwards
+from activities.machines.networks import GuestNetworks
 from activities.machines.vm_machines import LibvirtVms
 from activities.vm_ref import VmRef
 from domain.vm.spec import ImageRef, VmSpec
@@ -69,9 +71,11 @@ class Yard:
 
 
 @asynccontextmanager
-async def yard_of(house: House, *, seconds: float = 300.0) -> AsyncGenerator[Yard]:
-    """Make VMs, and remove all of them afterwards."""
-    vms = house.vms(seconds)
+async def yard_of(house: House, *, seconds: float = 300.0, networks: bool = False) -> AsyncGenerator[Yard]:
+    """Make VMs, with `networks` on links of their own, and remove all of them afterwards."""
+    links = GuestNetworks(house.daemon.paths) if networks else None
+    forwards = PortForwards(house.settings.run / "forwards.json", links.open_guest_port) if links else None
+    vms = house.vms(seconds, links, forwards)
     made = Yard(house, vms, await upload(house.objects))
     try:
         yield made
@@ -79,4 +83,6 @@ async def yard_of(house: House, *, seconds: float = 300.0) -> AsyncGenerator[Yar
             await vms.delete(m.DeleteVm(vm=VmRef(vm_id=vm_id, org_id="o", token=1 << 40)))
     finally:
         await vms.close()
+        if forwards is not None:
+            await forwards.shutdown()
     assert made.left() == []
