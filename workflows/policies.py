@@ -101,6 +101,7 @@ VM_LIMIT = {
     "restore_snapshot": timedelta(minutes=15),
     "drop_snapshot": timedelta(minutes=5),
     "open_forward": timedelta(seconds=30),
+    "inspect_vm": timedelta(seconds=30),
     "take_screenshot": timedelta(seconds=30),
     "run_command": timedelta(minutes=11),
 }

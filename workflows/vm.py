@@ -159,6 +159,7 @@ class VmWorkflow:
     @workflow.signal
     def host_lost(self, lost: HostLost) -> None:
         """The fleet has lost the host: nothing of this machine runs any more."""
+        self._lease.hear_lost(lost.token)
         if lost.token == self._vm.token:
             self._lost = lost
             self._interrupt()
@@ -233,9 +234,14 @@ class VmWorkflow:
             self._vm.change(orders=tuple(other for other in self._vm.life.orders if other != order))
 
     async def _interruptible(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work as a task of its own, so that `delete` and a lost host can reach into it."""
+        """Run work as a task of its own, so that `delete`, a lost host and the machine's end can reach into it."""
         self._work = asyncio.create_task(work)
         try:
+            await self._clock.bounded(self._work)
+            if not self._work.done():
+                order = self._clock.end_order()
+                self._desk.end_it(order.requested_by, order.reason)
+                self._work.cancel()
             await self._work
         except (asyncio.CancelledError, FailureError) as error:
             if not self._interrupted or not is_cancelled_exception(error):
@@ -307,10 +313,7 @@ class VmWorkflow:
             await self._agent.paused(seen.reason)
         elif seen.power in {"lost", "absent"}:
             await self._agent.end()
-            reason = seen.reason or "QEMU vanished"
-            fact = c.RecordLost(token=vm.token, what="machine", reason=reason)
-            await vm.record(fact, f"lost: {reason}", status="lost", ready=False)
-            await self._lease.park()
+            await self._power.vanished(seen.reason)
         else:
             await self._agent.end()
             panicked = seen.power == "panicked"

@@ -1,5 +1,6 @@
 """A machine's times: its end with a warning before, and its rest when nobody uses it."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -65,6 +66,16 @@ class VmClock:
         command_id = f"idle-{self._vm.token}-{life.boot}-{int(life.used_at.timestamp())}"
         reason = f"nobody used it for {minutes:.0f} minutes"
         return StopVm(command_id=command_id, requested_by=_FACTORY, reason=reason)
+
+    async def bounded(self, work: asyncio.Task[None]) -> None:
+        """Wait for work until it is done or the machine's time has come, whichever is first."""
+        expires_at = self._vm.life.expires_at
+        left = None if expires_at is None else max(0.0, (expires_at - workflow.now()).total_seconds())
+        try:
+            await workflow.wait([work], timeout=left)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
 
     async def wait(self, due: Callable[[], bool]) -> None:
         """Wait until something else is due, or one of these times comes."""

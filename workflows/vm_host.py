@@ -34,6 +34,10 @@ class VmHost:
         """Power on."""
         return await self._do("start_vm", m.StartVm(vm=self._vm), m.VmStarted)
 
+    async def inspect(self) -> m.VmSeen:
+        """Look at how it is."""
+        return await self._ask("inspect_vm", m.InspectVm(vm=self._vm), m.VmSeen)
+
     async def await_agent(self) -> m.AgentReady:
         """Wait until the guest answers."""
         return await self._do("await_agent", m.AwaitAgent(vm=self._vm), m.AgentReady)

@@ -32,6 +32,7 @@ class VmLease:
         self._vm = vm
         self._asking = False
         self._news: list[Lease | Refusal | Queued] = []
+        self._lost_token = 0
 
     @property
     def late(self) -> bool:
@@ -41,6 +42,10 @@ class VmLease:
     def hear(self, news: Lease | Refusal | Queued) -> None:
         """Take what the fleet says."""
         self._news.append(news)
+
+    def hear_lost(self, token: int) -> None:
+        """Take no room of this token: its host was lost before it came to use."""
+        self._lost_token = max(self._lost_token, token)
 
     async def get(self, *, patience: timedelta | None = None) -> None:
         """Have room for the machine to run, on its own host if its disk is there.
@@ -102,7 +107,9 @@ class VmLease:
             until = until if deadline is None else min(until, deadline)
             found = await self._listen(until)
             if isinstance(found, Lease):
-                return found
+                if found.token > self._lost_token:
+                    return found
+                continue
             if found is not None:
                 raise NoRoom(FailureDetail(kind=found.cause, problems=found.problems))
             if deadline is not None and workflow.now() >= deadline:

@@ -14,10 +14,11 @@ from workflows.vm_self import VmSelf
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail, read_failure
-    from activities.machines.vm_models import VmStarted
+    from activities.machines.vm_models import VmSeen, VmStarted
     from domain.errors import Problem
     from domain.vm import commands as c
     from domain.vm import orders as o
+    from domain.vm.state import VmStatus
     from workflows.vm_models import Kept
 
 Step = Literal["place", "create", "start"]
@@ -42,7 +43,7 @@ class VmPower:
 
     async def obey(self, order: o.QueuedOrder) -> None:
         """Do what is asked; what cannot be done ends the order, never the machine."""
-        vm = self._vm
+        vm, before = self._vm, self._vm.life.status
         vm.change(used_at=workflow.now())
         try:
             match order:
@@ -59,7 +60,7 @@ class VmPower:
                 case o.DropSnapshot():
                     await self._drop(order)
         except (CannotDo, NoRoom) as failure:
-            await self._fail(order.command_id, failure.detail)
+            await self._fail(order.command_id, before, failure.detail)
 
     async def bring_up(self, command_id: str | None = None) -> None:
         """Place, create, start. What cannot be done leaves the machine `failed`, with what there is of it."""
@@ -72,7 +73,11 @@ class VmPower:
             await self._create()
             step = "start"
             await self._power_on(command_id)
-        except (CannotDo, NoRoom) as failure:
+        except NoRoom as failure:
+            if command_id is not None:
+                raise  # it is what it was, only the order could not be done
+            await self._bring_down(step, failure.detail, command_id)
+        except CannotDo as failure:
             await self._bring_down(step, failure.detail, command_id)
 
     async def remove(self) -> tuple[int, str | None]:
@@ -106,6 +111,13 @@ class VmPower:
         words = reason or ("the guest's kernel panicked" if panicked else "the guest powered itself off")
         fact = c.RecordStopped(token=vm.token, boot=vm.life.boot, how=how, reason=words)
         await vm.record(fact, f"off: {words}", status="stopped", ready=False, problems=())
+        await self._lease.park()
+
+    async def vanished(self, reason: str | None) -> None:
+        """Record that QEMU is gone without having been asked."""
+        vm, words = self._vm, reason or "QEMU vanished"
+        fact = c.RecordLost(token=vm.token, what="machine", reason=words)
+        await vm.record(fact, f"lost: {words}", status="lost", ready=False)
         await self._lease.park()
 
     async def _start(self, order: o.StartVm) -> None:
@@ -254,13 +266,31 @@ class VmPower:
     async def _end(self, command_id: str) -> None:
         await self._vm.record(c.EndOrder(command_id=command_id))
 
-    async def _fail(self, command_id: str, detail: FailureDetail) -> None:
-        """End an order that could not be done; the machine is what the log held it to be before."""
+    async def _fail(self, command_id: str, before: VmStatus, detail: FailureDetail) -> None:
+        """End an order that could not be done. The machine is what it was before, unless the host says otherwise."""
         vm = self._vm
-        status = vm.life.status
-        before = {"starting": "stopped", "stopping": "running"}.get(status, status)
         fact = c.EndOrder(command_id=command_id, cause=detail.kind, problems=detail.problems)
         await vm.record(fact, f"could not be done: {detail.problems[0].message}", status=before)
+        if before != "running":
+            await self._lease.park()
+            return
+        try:
+            seen = await self._do(vm.host.inspect())
+        except CannotDo as failure:
+            workflow.logger.warning("nobody knows how the machine is: %s", failure)
+            return
+        await self._believe(seen)
+
+    async def _believe(self, seen: VmSeen) -> None:
+        """Record how a machine was found that should run."""
+        if seen.power in {"running", "paused"}:
+            self._agent.resume()
+        elif seen.power in {"stopped", "panicked"}:
+            await self._agent.end()
+            await self.went_off(seen.reason or "it was found off", panicked=seen.power == "panicked")
+        else:
+            await self._agent.end()
+            await self.vanished(seen.reason)
 
     def _needs(self, statuses: frozenset[str], what: str) -> None:
         """Refuse an order whose turn came when the machine was no longer fit for it."""

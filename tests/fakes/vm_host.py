@@ -77,6 +77,7 @@ class FakeVmHost:
             self.take_screenshot,
             self.run_command,
             self.open_forward,
+            self.inspect_vm,
         ]
 
     async def _enter(self, name: str, vm: m.VmRef) -> Domain | None:
@@ -190,6 +191,12 @@ class FakeVmHost:
         """Forget."""
         domain = self._there(await self._enter("drop_snapshot", request.vm))
         domain.snapshots.pop(request.snapshot_id, None)
+
+    @activity.defn
+    async def inspect_vm(self, request: m.InspectVm) -> m.VmSeen:
+        """Look."""
+        domain = await self._enter("inspect_vm", request.vm)
+        return m.VmSeen(power="absent" if domain is None else "running" if domain.runs else "stopped")
 
     @activity.defn
     async def take_screenshot(self, request: m.TakeScreenshot) -> m.Screenshot:

@@ -122,8 +122,8 @@ async def test_a_host_lost_in_start_leaves_the_machine_bound_to_its_disk_there(y
         await lost(yard, vm_id)
         await yard.add_host(stack, "two")
         await yard.vms.command(vm_id, o.StartVm(command_id="again"))
-        state = await yard.recording.until(vm_id, lambda vm: vm.status == "failed")
-        assert (state.problems[0].code, state.host) == ("host.lost", "one")
+        state = await yard.recording.until(vm_id, lambda vm: bool(vm.orders) and not vm.open_orders)
+        assert (state.status, state.orders[0].problems[0].code, state.host) == ("lost", "host.lost", "one")
         await yard.revive(stack, "one")
         await yard.vms.command(vm_id, o.StartVm(command_id="and again"))
         await yard.recording.until(vm_id, lambda vm: vm.ready)
@@ -232,8 +232,18 @@ async def test_a_hosts_worker_that_is_restarted_goes_on_with_its_lease(yard: Yar
 
 async def test_the_core_worker_may_be_restarted_at_any_time(yard: Yard) -> None:
     async with yard.running("one"):
-        vm_id = await yard.ready()
-    assert yard.recording.state(vm_id).ready
+        host = yard.hosts["one"]
+        host.hold.add("create_vm")
+        vm_id = await yard.create()
+        await asyncio.wait_for(host.held.wait(), 20)
+        await yard.restart_core()
+        host.hold.clear()
+        await yard.recording.until(vm_id, lambda vm: vm.ready)
+        await yard.restart_core()
+        await yard.vms.command(vm_id, o.StopVm(command_id="s"))
+        await yard.recording.until(vm_id, lambda vm: vm.status == "stopped")
+        assert [host.calls[name] for name in ("create_vm", "start_vm")] == [1, 1]
+        await remove(yard, vm_id)
 
 
 async def test_fleet_and_machine_continue_as_new_and_forget_nothing(

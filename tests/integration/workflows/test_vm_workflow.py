@@ -35,7 +35,8 @@ async def test_commands_are_done_one_after_the_other_and_a_repeat_only_once(yard
     async with yard.running("one"):
         vm_id = await yard.ready()
         stop, start = o.StopVm(command_id="s1"), o.StartVm(command_id="s2")
-        versions = await asyncio.gather(*(yard.vms.command(vm_id, order) for order in (stop, start, stop, start)))
+        versions = await asyncio.gather(*(yard.vms.command(vm_id, stop) for _ in range(3)))
+        versions += await asyncio.gather(*(yard.vms.command(vm_id, start) for _ in range(3)))
         state = await yard.recording.until(vm_id, lambda vm: not vm.open_orders and vm.ready)
         assert len(set(versions)) == 2
         assert (state.status, state.boot) == ("running", 2)
@@ -121,6 +122,46 @@ async def test_a_fault_is_tried_again_without_anybody_asking(yard: Yard) -> None
         vm_id = await yard.ready()
         assert yard.hosts["one"].calls["start_vm"] == 3
         await remove(yard, vm_id)
+
+
+async def test_a_stop_that_fails_leaves_what_the_host_says(yard: Yard) -> None:
+    async with yard.running("one"):
+        host = yard.hosts["one"]
+        vm_id = await yard.ready()
+        host.failures["stop_vm"] = [Verdict.because("libvirt.no", "no")] * 2
+        await yard.vms.command(vm_id, o.StopVm(command_id="s1"))
+        state = await yard.recording.until(vm_id, lambda vm: bool(vm.orders) and not vm.open_orders)
+        assert (state.status, state.ready, state.orders[0].status) == ("running", True, "failed")
+        host.domains[vm_id].runs = False
+        await yard.vms.command(vm_id, o.StopVm(command_id="s2"))
+        state = await yard.recording.until(vm_id, lambda vm: vm.status == "stopped")
+        assert state.reason == "it was found off"
+        await remove(yard, vm_id)
+
+
+async def test_a_restore_that_fails_gives_back_the_memory_it_was_given(yard: Yard) -> None:
+    async with yard.running("one"):
+        vm_id = await yard.ready()
+        await yard.vms.command(vm_id, o.TakeSnapshot(command_id="s", snapshot_id="snap"))
+        await yard.vms.command(vm_id, o.StopVm(command_id="t"))
+        await yard.recording.until(vm_id, lambda vm: vm.status == "stopped")
+        yard.hosts["one"].failures["restore_snapshot"] = [Verdict.because("snapshot.broken", "no")]
+        await yard.vms.command(vm_id, o.RestoreSnapshot(command_id="r", snapshot_id="snap"))
+        state = await yard.recording.until(vm_id, lambda vm: not vm.open_orders)
+        assert (state.status, state.orders[-1].problems[0].code) == ("stopped", "snapshot.broken")
+        await yard.vms.command(vm_id, o.DropSnapshot(command_id="u", snapshot_id="snap"))
+        await yard.recording.until(vm_id, lambda vm: not vm.open_orders)
+        room = (await yard.room()).hosts[0]
+        assert room.free.memory == room.total.memory
+        await remove(yard, vm_id)
+
+
+async def test_a_machine_that_waits_for_room_until_its_end_is_deleted_then(yard: Yard) -> None:
+    async with yard.running():
+        vm_id = await yard.create(ttl=3600)
+        await yard.ended(vm_id)
+        assert yard.recording.names(vm_id)[-2:] == ["deleting", "deleted"]
+        assert (await yard.room()).waiting == ()
 
 
 async def test_a_guest_that_never_answers_runs_all_the_same_and_says_why(yard: Yard) -> None:

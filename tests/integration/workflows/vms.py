@@ -51,7 +51,8 @@ class Yard:
     async def running(self, *hosts: str, memory: int = 4096) -> AsyncGenerator[None]:
         """Run the core, a new fleet and these hosts."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.core())
+            core = self.lives["core"] = await stack.enter_async_context(AsyncExitStack())
+            await core.enter_async_context(self.core())
             await self.client.start_workflow(
                 FleetWorkflow.run,
                 FleetInput(),
@@ -83,6 +84,11 @@ class Yard:
         await self.fleet.signal(FleetWorkflow.host_up, host.capacity())
         return host
 
+    async def restart_core(self) -> None:
+        """End the core worker and begin another one."""
+        await self.lives["core"].aclose()
+        await self.lives["core"].enter_async_context(self.core())
+
     async def kill(self, name: str) -> FakeVmHost:
         """Take a host away with everything that runs on it; what is on its disk stays."""
         host = self.hosts[name]
@@ -109,13 +115,13 @@ class Yard:
             max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )
 
-    async def create(self, vm_id: str | None = None, **changes: object) -> str:
+    async def create(self, vm_id: str | None = None, **changes: Any) -> str:
         """Ask for a machine and return its id."""
         given = request(vm_id or str(uuid.uuid4()), **changes)
         await self.vms.create(VmInput(request=given))
         return given.vm_id
 
-    async def ready(self, **changes: object) -> str:
+    async def ready(self, **changes: Any) -> str:
         """Have a machine that runs and answers."""
         vm_id = await self.create(**changes)
         await self.recording.until(vm_id, lambda vm: vm.ready)

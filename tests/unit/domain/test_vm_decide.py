@@ -44,7 +44,15 @@ def snapshot(snapshot_id: str = "s1", command_id: str | None = None) -> c.Record
     return c.RecordSnapshot(snapshot_id=snapshot_id, name="x", memory=True, bytes=1, seconds=1.0, command_id=command_id)
 
 
-BEGIN = c.BeginOrder(command_id="c1")
+def begin(command_id: str = "c1") -> c.BeginOrder:
+    return c.BeginOrder(command_id=command_id)
+
+
+def end(command_id: str) -> c.EndOrder:
+    return c.EndOrder(command_id=command_id)
+
+
+BEGIN = begin()
 LOST = c.RecordLost(token=1, what="machine", reason="QEMU was killed")
 DELETING = c.RecordDeleting(requested_by="ann", reason="enough")
 DELETED = c.RecordDeleted(removed=3)
@@ -141,14 +149,14 @@ def test_a_repeated_command_is_accepted_once() -> None:
 
 def test_a_command_that_fails_leaves_the_machine_as_it_was() -> None:
     log = running(accept("stop"), BEGIN)
-    end = c.EndOrder(command_id="c1", cause="fault", problems=(PROBLEM,))
-    assert log.names(end) == ["command_ended"]
+    failure = c.EndOrder(command_id="c1", cause="fault", problems=(PROBLEM,))
+    assert log.names(failure) == ["command_ended"]
     assert (log.state.status, log.state.orders[0].status, log.state.orders[0].problems) == (
         "running",
         "failed",
         (PROBLEM,),
     )
-    assert log.names(end) == []
+    assert log.names(failure) == []
 
 
 def test_a_fact_that_was_there_before_its_command_still_ends_it() -> None:
@@ -202,13 +210,13 @@ def test_a_failed_machine_that_left_nothing_is_bound_to_no_host() -> None:
 
 def test_the_warning_is_given_once_for_each_end() -> None:
     log = Log(c.RequestVm(request=request(ttl=3600)))
-    end = log.state.expires_at
-    assert end is not None
-    assert log.names(c.RecordExpiring(expires_at=end)) == ["expiring"]
-    assert log.names(c.RecordExpiring(expires_at=end)) == []
-    log.do(c.RecordExtended(expires_at=end + timedelta(hours=1), requested_by="ann"))
+    at = log.state.expires_at
+    assert at is not None
+    assert log.names(c.RecordExpiring(expires_at=at)) == ["expiring"]
+    assert log.names(c.RecordExpiring(expires_at=at)) == []
+    log.do(c.RecordExtended(expires_at=at + timedelta(hours=1), requested_by="ann"))
     assert not log.state.warned
-    assert log.names(c.RecordExpiring(expires_at=end)) == []
+    assert log.names(c.RecordExpiring(expires_at=at)) == []
 
 
 def test_a_forward_is_there_until_the_machine_is_off() -> None:
@@ -241,8 +249,8 @@ anything = st.one_of(
     st.builds(ready, boots, tokens),
     st.builds(stopped, boots, tokens, st.one_of(st.none(), ids)),
     st.builds(accept, kinds, ids, st.sampled_from(["s1", "s2"])),
-    st.builds(lambda i: c.BeginOrder(command_id=i), ids),
-    st.builds(lambda i: c.EndOrder(command_id=i), ids),
+    st.builds(begin, ids),
+    st.builds(end, ids),
     st.builds(snapshot, st.sampled_from(["s1", "s2"]), st.one_of(st.none(), ids)),
     st.sampled_from([LOST, FAILED, DELETING, DELETED]),
 )
