@@ -82,9 +82,9 @@ async def test_a_suite_is_written_first_bound_later_and_tells_the_case_that_fail
     assert cases["nobody serves another port"]["status"] == "failed"
     assert "refused" in json.dumps(cases["nobody serves another port"])
     await _reports_say_so(ended)
+    await asyncio.to_thread(assert_nothing_left, stack.home)
     vms = (await session.call("list_vms", {}))["vms"]
     assert not vms, vms
-    await asyncio.to_thread(assert_nothing_left, stack.home)
 
 
 async def until_run(session: FactorySession, run_id: str) -> dict[str, Any]:
