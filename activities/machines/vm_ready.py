@@ -65,7 +65,12 @@ class VmReady:
             return None
         if await self._hypervisor.agent_listens(folder.name):
             guest = LibvirtGuest(self._hypervisor, folder.name)
-            await guest.ping()
+            try:
+                await guest.ping()
+            except Verdict as error:
+                if error.code != "guest.agent_silent":
+                    raise
+                return None  # it is only just starting, or was brought back in the middle of an answer
             return await self._up(folder, record, guest, "agent")
         ssh = self._premises.ssh
         if ssh is None or not watch.time_for_ssh():
