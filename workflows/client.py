@@ -1,29 +1,21 @@
-"""The typed client through which everybody starts and signals workflows."""
+"""The typed client through which everybody starts and signals builds, and asks about recipes."""
 
 from datetime import timedelta
 
 from temporalio.client import WorkflowFailureError
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
-from activities.failures import read_failure
 from domain.build.inputs import BuildRequest
 from domain.canonical import digest
-from domain.errors import Fault, Verdict
+from domain.errors import Verdict
 from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 from workflows.connect import Connected
+from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, unavailable
 from workflows.validate import ValidateRecipeWorkflow
-
-_RPC_LIMIT = timedelta(seconds=10)
 
 
 def workflow_id(build_id: str) -> str:
@@ -40,43 +32,20 @@ class FactoryClient:
     async def start_build(self, request: BuildRequest) -> None:
         """Start a build. Starting the same id again, while it runs or later, changes nothing."""
         name = str(request.recipe.get("name"))
-        client = await self._connected()
-        try:
-            await client.start_workflow(
-                BuildWorkflow.run,
-                BuildInput(request=request),
-                id=workflow_id(request.build_id),
-                task_queue=policies.CORE_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                memo={"input_digest": request.input_digest, "org_id": request.org_id},
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(policies.JOB_KIND, "build"),
-                        SearchAttributePair(policies.JOB_STATE, "pending"),
-                        SearchAttributePair(policies.ORG_ID, request.org_id),
-                        SearchAttributePair(policies.RECIPE, name),
-                    ]
-                ),
-                static_summary=f"Build {name}",
-                rpc_timeout=_RPC_LIMIT,
-            )
-        except WorkflowAlreadyStartedError:
-            return
-        except RPCError as error:
-            raise _unavailable(error) from error
+        card = JobCard(
+            workflow_id=workflow_id(request.build_id),
+            kind="build",
+            state="pending",
+            org_id=request.org_id,
+            name=name,
+            input_digest=request.input_digest,
+            summary=f"Build {name}",
+        )
+        await start_job(await self._connected(), BuildWorkflow.run, BuildInput(request=request), card)
 
     async def build_known(self, build_id: str, org_id: str) -> str | None:
         """Answer the input digest of the build's request, or nothing if this organization has none of that id."""
-        client = await self._connected()
-        try:
-            description = await client.get_workflow_handle(workflow_id(build_id)).describe(rpc_timeout=_RPC_LIMIT)
-            memo = await description.memo()
-        except RPCError as error:
-            if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
-                return None
-            raise _unavailable(error) from error
-        return str(memo.get("input_digest")) if memo.get("org_id") == org_id else None
+        return await known_digest(await self._connected(), workflow_id(build_id), org_id)
 
     async def retry_build(self, build_id: str, command: RetryCommand) -> None:
         """Tell a parked build to go on; a repeated `command_id` is ignored by the workflow."""
@@ -98,17 +67,12 @@ class FactoryClient:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 execution_timeout=policies.QUESTION_LIMIT + timedelta(seconds=10),
                 static_summary=f"Validate {question.recipe.get('name')}",
-                rpc_timeout=_RPC_LIMIT,
+                rpc_timeout=RPC_LIMIT,
             )
         except WorkflowFailureError as error:
-            cause = error.cause
-            detail = read_failure(cause) if isinstance(cause, FailureError) else None
-            if detail is None:
-                raise Fault.because("validate.failed", str(cause)) from error
-            kind = Verdict if detail.kind == "verdict" else Fault
-            raise kind(*detail.problems) from error
+            raise refused(error, "validate.failed") from error
         except RPCError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def ping(self) -> None:
         """Return if the server answers."""
@@ -116,23 +80,12 @@ class FactoryClient:
         try:
             await client.service_client.check_health(timeout=timedelta(seconds=5))
         except RPCError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def _signal(self, build_id: str, name: str, command: RetryCommand | CancelCommand) -> None:
-        client = await self._connected()
-        try:
-            await client.get_workflow_handle(workflow_id(build_id)).signal(name, command, rpc_timeout=_RPC_LIMIT)
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                raise Verdict.because(
-                    "build.already_finished",
-                    "The build has ended and takes no more commands.",
-                    next="Start a new one with create_build.",
-                ) from error
-            raise _unavailable(error) from error
-
-
-def _unavailable(error: RPCError) -> Fault:
-    return Fault.because(
-        "temporal.unavailable", f"The workflow engine does not answer: {error.message}", next="Try again shortly."
-    )
+        if not await signal_job(await self._connected(), workflow_id(build_id), name, command):
+            raise Verdict.because(
+                "build.already_finished",
+                "The build has ended and takes no more commands.",
+                next="Start a new one with create_build.",
+            )

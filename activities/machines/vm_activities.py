@@ -1,8 +1,5 @@
 """The VM activities: thin, each one effect with its heartbeat. What they take and give is in `vm_models`."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from temporalio import activity
@@ -33,7 +30,7 @@ from activities.machines.vm_models import (
     VmStopped,
 )
 from activities.machines.vm_ports import VmHost
-from activities.session import HEARTBEAT_SECONDS
+from activities.session import heartbeats
 
 
 @dataclass(frozen=True)
@@ -45,87 +42,71 @@ class VmActivities:
     @activity.defn
     async def create_vm(self, request: CreateVm) -> VmCreated:
         """Make disk and definition."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.create(request)
 
     @activity.defn
     async def start_vm(self, request: StartVm) -> VmStarted:
         """Power on."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.start(request)
 
     @activity.defn
     async def await_agent(self, request: AwaitAgent) -> AgentReady:
         """Wait until the guest answers."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.await_agent(request)
 
     @activity.defn
     async def stop_vm(self, request: StopVm) -> VmStopped:
         """Power off."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.stop(request)
 
     @activity.defn
     async def delete_vm(self, request: DeleteVm) -> VmDeleted:
         """Remove everything."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.delete(request)
 
     @activity.defn
     async def take_snapshot(self, request: TakeSnapshot) -> SnapshotTaken:
         """Keep disk and memory."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.take_snapshot(request)
 
     @activity.defn
     async def restore_snapshot(self, request: RestoreSnapshot) -> SnapshotRestored:
         """Go back."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.restore_snapshot(request)
 
     @activity.defn
     async def drop_snapshot(self, request: DropSnapshot) -> None:
         """Remove a snapshot."""
-        async with _alive():
+        async with heartbeats():
             await self.vms.drop_snapshot(request)
 
     @activity.defn
     async def inspect_vm(self, request: InspectVm) -> VmSeen:
         """Tell how the VM is."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.inspect(request)
 
     @activity.defn
     async def take_screenshot(self, request: TakeScreenshot) -> Screenshot:
         """Photograph the screen."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.screenshot(request)
 
     @activity.defn
     async def run_command(self, request: RunCommand) -> CommandDone:
         """Run a program in the guest."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.run_command(request)
 
     @activity.defn
     async def open_forward(self, request: OpenForward) -> ForwardOpened:
         """Forward a port."""
-        async with _alive():
+        async with heartbeats():
             return await self.vms.open_forward(request)
-
-
-@asynccontextmanager
-async def _alive() -> AsyncGenerator[None]:
-    """Tell Temporal again and again that the activity lives; its cancellation comes back the same way."""
-    beat = asyncio.create_task(_beat())
-    try:
-        yield
-    finally:
-        beat.cancel()
-
-
-async def _beat() -> None:
-    while True:
-        activity.heartbeat()
-        await asyncio.sleep(HEARTBEAT_SECONDS)
