@@ -11,7 +11,7 @@ from aiohttp.client_exceptions import WSServerHandshakeError
 
 from domain.console import ConsoleEnd
 from domain.errors import FactoryError
-from service.consoles import ConsoleRoute, living_consoles
+from service.consoles import ConsoleRoute, living_consoles, note_use
 from service.factory import Factory
 
 _log = logging.getLogger(__name__)
@@ -52,12 +52,22 @@ class ConsoleBoard:
             except (ClientError, OSError) as error:
                 _log.warning("the relay of a host does not answer: %s", error)
                 return await close(browser, ConsoleEnd.UNREACHABLE)
-            async with relay:
-                code = await _first_end(browser, relay, cut)
+            use = asyncio.create_task(self._keep_in_use(route))
+            try:
+                async with relay:
+                    code = await _first_end(browser, relay, cut)
+            finally:
+                use.cancel()
             return await close(browser, code)
         finally:
             if self._cuts.get(route.session.id) is cut:
                 del self._cuts[route.session.id]
+
+    async def _keep_in_use(self, route: ConsoleRoute) -> None:
+        """Keep a machine that stops when idle from stopping under the eyes of somebody."""
+        while route.idle_stop is not None:
+            await note_use(self._factory, route.session.grant.vm_id)
+            await asyncio.sleep(route.idle_stop / 3)
 
     async def watch(self) -> None:
         """Cut what is no session any more. While nobody can tell, sessions last another minute."""

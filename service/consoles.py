@@ -1,12 +1,13 @@
 """Consoles: links that open one once, the pages behind them, and the way from a page to its machine's host."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 from domain.caller import Caller
 from domain.console import ConsoleChannel, ConsoleGrant, ConsoleLink, ConsoleSession, ConsoleTicket
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from domain.vm.state import VmState, VmStatus
 from service.factory import Factory
 from service.ids import is_build_id
@@ -32,6 +33,7 @@ class ConsoleRoute(NamedTuple):
     session: ConsoleSession
     url: str
     ticket: str
+    idle_stop: int | None = None
 
 
 async def get_console_link(
@@ -120,7 +122,14 @@ async def route_console(factory: Factory, token: str, secret: str) -> ConsoleRou
         expires_at=factory.now() + TICKET_LIFETIME,
         ends_at=session.ends_at,
     )
-    return ConsoleRoute(session, f"{relay.rstrip('/')}/{grant.channel}/{vm.vm_id}", factory.tickets.sign(ticket))
+    url = f"{relay.rstrip('/')}/{grant.channel}/{vm.vm_id}"
+    return ConsoleRoute(session, url, factory.tickets.sign(ticket), vm.spec.idle_stop)
+
+
+async def note_use(factory: Factory, vm_id: str) -> None:
+    """Tell a machine that somebody looks at it, so that it is not idle; what cannot be told is left."""
+    with suppress(Fault, Verdict):
+        await factory.vms.touch(vm_id)
 
 
 async def living_consoles(factory: Factory, session_ids: Collection[str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from domain.errors import FactoryError, Fault, Verdict
 from domain.vm.state import VmStatus
 from infra.console_tickets import TicketSigner
 from service.admission.credentials import OPERATOR
-from service.consoles import get_console_link, living_consoles, open_console, route_console
+from service.consoles import get_console_link, living_consoles, note_use, open_console, route_console
 from tests.fakes.consoles import VM_ID, vm_with_console
 from tests.fakes.factory import NOBODY, READER, STRANGER, World
 
@@ -156,3 +156,14 @@ async def test_what_does_not_answer_is_a_fault(world: World) -> None:
     with pytest.raises(FactoryError) as refused:
         await get_console_link(world.factory, OPERATOR, VM_ID)
     assert isinstance(refused.value, Fault)
+
+
+async def test_an_open_console_keeps_an_idle_machine_from_stopping(world: World) -> None:
+    vm = world.reads.vms[VM_ID]
+    world.reads.vms[VM_ID] = vm.model_copy(update={"spec": vm.spec.model_copy(update={"idle_stop": 600})})
+    route = await route_console(world.factory, *await opened(world))
+    assert route.idle_stop == 600
+    await note_use(world.factory, VM_ID)
+    assert VM_ID in world.vms.touched
+    world.vms.away = True
+    await note_use(world.factory, VM_ID)  # nobody's console breaks because the engine is away
