@@ -139,7 +139,7 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
     paths = LibvirtPaths(home=settings.home)
     libvirt = LibvirtClient(settings.libvirt_uri or paths.uri)
     networks = GuestNetworks(paths)
-    forwards = PortForwards(settings.run / "forwards.json", networks.open_guest_port)
+    forwards = PortForwards(settings.home / "host" / "forwards.json", networks.open_guest_port)
     hypervisor = Hypervisor(libvirt)
     machines = LibvirtMachines(settings, objects, networks=networks)
     ssh = GuestSsh(hypervisor, networks)
@@ -157,7 +157,7 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
                     settings.accelerator, settings.home / "cache" / "accelerator.json", paths, hypervisor
                 ),
                 _paths=paths,
-                _lease_file=settings.run / "host-lease.json",
+                _lease_file=settings.home / "host" / "lease.json",
             )
     finally:
         housekeeping.cancel()
