@@ -6,6 +6,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long a machine takes to make an example says nothing about the code.
+settings.register_profile("factory", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("factory")
 
 _UNIT = Path(__file__).parent / "unit"
 _CONFIGURATION = ("OPENFACTORY_", "TEMPORAL_", "S3_", "DATABASE_URL")

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.record import RecordActivities
 from activities.record_models import RecordResult, RecordVmInput
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from domain.vm.commands import RecordDeleted, RequestVm, VmCommand
 from event_store.log import EventLog
 from event_store.schema import Migrated
@@ -39,11 +39,14 @@ def asked(vm_id: str, *, org: str = "org", memory: int = 512, plan: str = "free"
 
 async def test_fifty_requests_at_once_get_what_the_plan_allows_and_not_one_more(log: EventLog) -> None:
     async def one(vm_id: str) -> str:
-        try:
-            await record(log, vm_id, asked(vm_id))
-        except Verdict as verdict:
-            return verdict.code
-        return "recorded"
+        while True:
+            try:
+                await record(log, vm_id, asked(vm_id))
+            except Verdict as verdict:
+                return verdict.code
+            except Fault:  # so many at once may wait too long for a lock; the workflow's policy tries again as well
+                continue
+            return "recorded"
 
     def in_a_thread(vm_id: str) -> str:
         return asyncio.run(one(vm_id))

@@ -48,6 +48,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     house: House = request.getfixturevalue("house")
     vms = house.vms()
     image = await upload(house.objects)
+    (house.settings.home / "store" / image.digest[:2] / image.digest).unlink(missing_ok=True)  # of other tests here
     case = Case(vms, house.objects, VmSpec(name="t", image=image, memory=192, disk=100, firmware="bios"))
     yield case
     await vms.delete(m.DeleteVm(vm=case.vm(1000)))
