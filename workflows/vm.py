@@ -255,6 +255,7 @@ class VmWorkflow:
 
     def _interrupt(self) -> None:
         if self._work is not None:
+            self._lease.abandon()
             self._work.cancel()
 
     async def _delete(self, order: o.DeleteVm) -> Accepted:

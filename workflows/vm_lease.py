@@ -1,5 +1,6 @@
 """A machine's side of its lease: asking the fleet, waiting, giving back."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -31,6 +32,7 @@ class VmLease:
     def __init__(self, vm: VmSelf) -> None:
         self._vm = vm
         self._asking = False
+        self._abandoned = False
         self._news: list[Lease | Refusal | Queued] = []
         self._lost_token = 0
 
@@ -59,7 +61,7 @@ class VmLease:
             return
         bound = life.lease.host if life.lease is not None and life.created else None
         self._news.clear()
-        self._asking = True
+        self._asking, self._abandoned = True, False
         try:
             lease = await self._answered(bound, patience)
         finally:
@@ -69,6 +71,10 @@ class VmLease:
         await self._vm.record(
             fact, f"placed on {lease.host}", lease=lease, parked=False, host_gone=False, status=status
         )
+
+    def abandon(self) -> None:
+        """Wait no longer. A cancellation alone may be lost: a fact that is just being recorded is waited for."""
+        self._abandoned = True
 
     async def park(self) -> None:
         """Keep the disk and give back the rest: the machine is off."""
@@ -124,10 +130,14 @@ class VmLease:
                 return None
             try:
                 await workflow.wait_condition(
-                    lambda: bool(self._news), timeout=left, timeout_summary="Waiting for room on a host"
+                    lambda: bool(self._news) or self._abandoned,
+                    timeout=left,
+                    timeout_summary="Waiting for room on a host",
                 )
             except TimeoutError:
                 return None
+            if self._abandoned:
+                raise asyncio.CancelledError
             news = self._news.pop(0)
             if not isinstance(news, Queued):
                 return news
