@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,26 @@ def tiny(name: str, **more: object) -> dict[str, Any]:
     return {"name": name, "baseImage": "debian-bookworm", **more}
 
 
-async def test_a_build_survives_its_worker_being_killed_in_a_layer_in_assembly_and_in_boot(
-    stack: Stack, session: FactorySession
-) -> None:
+async def test_a_build_survives_its_worker_being_killed_in_the_boot(stack: Stack, session: FactorySession) -> None:
     request = {"recipe": tiny("killed"), "request_key": "killed-1"}
     accepted = await session.call("create_build", request)
     again = await session.call("create_build", request)
     assert again["build_id"] == accepted["build_id"]
     assert again["replayed"] is True
-    build_id = accepted["build_id"]
-    for step in ("package_layer", "assemble", "boot"):
+    await _survives_kills(stack, session, accepted["build_id"], ("boot",))
+    await _downloads_are_whole(session, accepted["build_id"])
+
+
+@pytest.mark.faults
+async def test_a_build_survives_its_worker_being_killed_in_a_layer_and_in_assembly(
+    stack: Stack, session: FactorySession
+) -> None:
+    accepted = await session.call("create_build", {"recipe": tiny("killed-twice", packages=["busybox"])})
+    await _survives_kills(stack, session, accepted["build_id"], ("package_layer", "assemble"))
+
+
+async def _survives_kills(stack: Stack, session: FactorySession, build_id: str, steps: Sequence[str]) -> None:
+    for step in steps:
         await until_step(session, build_id, step, deadline=STEP_SECONDS)
         stack.kill("host-worker")
     view = await until_ended(session, build_id, deadline=BUILD_SECONDS)
@@ -40,7 +51,6 @@ async def test_a_build_survives_its_worker_being_killed_in_a_layer_in_assembly_a
     states = {a["kind"]: a["verification"] for a in view["artifacts"] if a["kind"] in ("qcow2", "iso")}
     assert states == {"qcow2": "verified", "iso": "verified"}
     assert_nothing_left(stack.home)
-    await _downloads_are_whole(session, build_id)
 
 
 async def test_a_startup_script_that_fails_is_a_verdict_and_the_image_is_kept_unverified(
