@@ -21,6 +21,8 @@ from activities.imaging.publish import ObjectPublisher
 from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.imaging.workspace import sweep_workspaces
+from activities.keeping.activities import KeepingActivities
+from activities.keeping.temporal_engine import TemporalEngine
 from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.activities import MachineActivities
 from activities.machines.forwards import PortForwards
@@ -44,6 +46,7 @@ from domain.errors import FactoryError, Verdict
 from domain.model import Value
 from domain.version import VERSION
 from event_store.log import EventLog
+from event_store.open_jobs import OpenJobReads
 from infra.console_tickets import ticket_signer
 from infra.libvirt_client import LibvirtClient
 from infra.libvirt_paths import LibvirtPaths
@@ -120,6 +123,18 @@ def open_recording(settings: Settings) -> Generator[RecordActivities]:
         raise _missing("DATABASE_URL")
     with EventLog(settings.database_url.get_secret_value()) as log:
         yield RecordActivities(log)
+
+
+def keeping_of(settings: Settings, client: Client) -> KeepingActivities:
+    """Make what keeps the factory tidy, for a core worker.
+
+    Raises:
+        Verdict: `settings.invalid` without a database's address.
+
+    """
+    if settings.database_url is None:
+        raise _missing("DATABASE_URL")
+    return KeepingActivities(OpenJobReads(settings.database_url.get_secret_value()), TemporalEngine(client))
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from domain import jobs
 from domain.build.state import BuildState, Failure
 from domain.errors import Problem
 from domain.text import clean_untrusted
@@ -23,7 +24,7 @@ FOLLOW = "Call get_build_status with this build_id and wait_s=25 to follow it."
 
 def workflow_id(build_id: str) -> str:
     """Name the build's workflow, as the workflow engine's own pages show it."""
-    return f"build-{build_id}"
+    return jobs.workflow_id("build", build_id)
 
 
 def summary(state: BuildState) -> BuildSummary:

@@ -6,6 +6,7 @@ from workflows.build import BuildWorkflow
 from workflows.define import DefineWorkflow
 from workflows.fleet import FleetWorkflow
 from workflows.image import ForgetImageWorkflow, ImageWorkflow
+from workflows.reconcile import ReconcileWorkflow
 from workflows.test_run import RunWorkflow
 from workflows.validate import ValidateRecipeWorkflow
 from workflows.vm import VmWorkflow
@@ -19,6 +20,7 @@ WORKFLOWS: tuple[type, ...] = (
     ForgetImageWorkflow,
     DefineWorkflow,
     RunWorkflow,
+    ReconcileWorkflow,
 )
 
 PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows.policies")

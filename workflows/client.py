@@ -6,6 +6,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
+from domain import jobs
 from domain.build.inputs import BuildRequest
 from domain.canonical import digest
 from domain.errors import Verdict
@@ -20,7 +21,7 @@ from workflows.validate import ValidateRecipeWorkflow
 
 def workflow_id(build_id: str) -> str:
     """Name the workflow of a build."""
-    return f"build-{build_id}"
+    return jobs.workflow_id("build", build_id)
 
 
 class FactoryClient:

@@ -6,25 +6,27 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
+from activities.keeping.activities import KeepingActivities
 from activities.record import RecordActivities
-from activities.wiring import open_recording
+from activities.wiring import keeping_of, open_recording
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.connect import connected
 from workflows.policies import CORE_QUEUE
 from workflows.running import STOP_GRACE, connect_patiently, run_until_stopped
+from workflows.schedules import ensure_schedules
 from workflows.signals import SturdySignals
 from workflows.vm_client import VmClient
 
 
-def core_worker(client: Client, recording: RecordActivities) -> Worker:
+def core_worker(client: Client, recording: RecordActivities, keeping: KeepingActivities) -> Worker:
     """Make the worker of the core queue."""
     return Worker(
         client,
         task_queue=CORE_QUEUE,
         workflows=list(WORKFLOWS),
-        activities=recording.all(),
+        activities=[*recording.all(), *keeping.all()],
         interceptors=[TypedFailures(), SturdySignals()],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=STOP_GRACE,
@@ -38,7 +40,8 @@ async def main() -> None:
     with open_recording(settings) as recording:
         client = await connect_patiently(settings)
         await VmClient(connected(client)).ensure_fleet()
-        await run_until_stopped([core_worker(client, recording)])
+        await ensure_schedules(client)
+        await run_until_stopped([core_worker(client, recording, keeping_of(settings, client))])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
+from domain import jobs
 from domain.image.inputs import ImageRequest
 from workflows import policies
 from workflows.connect import Connected
@@ -59,4 +60,4 @@ class ImageClient:
 
 
 def _workflow_id(image_id: str) -> str:
-    return f"image-{image_id}"
+    return jobs.workflow_id("image", image_id)

@@ -118,3 +118,11 @@ REMOVE_AGAIN = timedelta(seconds=30)
 
 QUESTION_ATTEMPTS = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=2)
 """For what a caller waits for."""
+
+RECONCILE_EVERY = timedelta(minutes=1)
+"""How often jobs that nobody will end are looked for."""
+FIND_LIMIT = timedelta(seconds=60)
+REMOVE_LIMIT = timedelta(minutes=5)
+"""How long a host may take to remove what an ended job left."""
+FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
+"""For what is tried again soon anyway."""

@@ -1,5 +1,6 @@
 """What a test run's workflow is started with and what it leaves."""
 
+from domain import jobs
 from domain.errors import Problem
 from domain.model import Value
 from domain.test_run.inputs import RunRequest
@@ -24,4 +25,4 @@ class RunOutcome(Value):
 
 def workflow_id(run_id: str) -> str:
     """Name the workflow of a test run."""
-    return f"test-run-{run_id}"
+    return jobs.workflow_id("test-run", run_id)

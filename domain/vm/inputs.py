@@ -1,5 +1,6 @@
 """What is asked of a virtual machine, and what ties a result to that request."""
 
+from domain import jobs
 from domain.artifacts import Verification
 from domain.canonical import digest
 from domain.model import Value
@@ -29,4 +30,4 @@ class VmRequest(Value):
 
 def workflow_id(vm_id: str) -> str:
     """Name the workflow of a machine."""
-    return f"vm-{vm_id}"
+    return jobs.workflow_id("vm", vm_id)

@@ -1,0 +1,46 @@
+"""The activities that keep the factory tidy. They run on core workers, which alone hold the database's address."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio import activity
+
+from activities.keeping.models import FIND_ORPHANS, FindOrphans, Orphan, OrphansFound
+from activities.keeping.ports import OpenJobs, WorkflowEngine
+from domain.jobs import OpenJob
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class KeepingActivities:
+    """Looks for what nobody else will look after."""
+
+    jobs: OpenJobs
+    engine: WorkflowEngine
+
+    def all(self) -> list[Callable[..., Any]]:
+        """Return every activity, for a worker."""
+        return [self.find_orphans]
+
+    @activity.defn(name=FIND_ORPHANS)
+    async def find_orphans(self, request: FindOrphans) -> OrphansFound:
+        """Compare open jobs with their workflows.
+
+        The read models may lag behind the log, so a job may be among the orphans that has just ended: whoever
+        ends it decides against the log. Each workflow is asked for by its id, which shows what was started an
+        instant ago, and its latest run, which after a retry or a reset is a new one.
+        """
+        jobs = await self.jobs.all()
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(job: OpenJob) -> Orphan | None:
+            async with turns:
+                found = await self.engine.ended(job.workflow_id)
+            return None if found is None else Orphan(job=job, end=found.end, reason=found.reason)
+
+        looked = await asyncio.gather(*map(look, jobs))
+        orphans = tuple(orphan for orphan in looked if orphan is not None)
+        return OrphansFound(open=len(jobs), orphans=orphans[: request.limit])
