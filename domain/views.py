@@ -137,11 +137,16 @@ class BuildView(Value):
 
 
 class LogLine(Value):
-    """One line of a build's log. `text` may come from a guest or a package: untrusted data."""
+    """One line of a build's log. `text` may come from a guest or a package: untrusted data.
 
+    `line` is its number in the whole log, if that is known; `match` says that it holds the text looked for.
+    """
+
+    line: int | None = None
     at: datetime
     step: str
     text: str
+    match: bool | None = None
 
 
 class LogView(Value):

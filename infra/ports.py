@@ -61,7 +61,27 @@ class LogRecord(Value):
 
 
 class LogPage(Value):
-    """Some records in order, and the cursor to ask for what comes after them."""
+    """Some records in order, and the cursor to ask for what comes after them.
+
+    `numbers` are the numbers of the records' lines in the whole log, from 1; empty if they are not known.
+    """
 
     records: tuple[LogRecord, ...]
     cursor: str
+    numbers: tuple[int, ...] = ()
+
+
+class FoundLine(Value):
+    """A line that was looked for, and its number in the whole log; `match` if it holds the text itself."""
+
+    record: LogRecord
+    number: int
+    match: bool = False
+
+
+class FoundPage(Value):
+    """What was found up to `cursor`; `more` if the log goes on behind it."""
+
+    lines: tuple[FoundLine, ...]
+    cursor: str
+    more: bool

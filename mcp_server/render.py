@@ -10,6 +10,7 @@ from domain.views import (
     BuildPage,
     BuildView,
     DownloadLinks,
+    LogLine,
     LogView,
     RecipeDetail,
     RecipeList,
@@ -118,13 +119,20 @@ def _log(view: LogView) -> Iterable[str]:
     if view.lines:
         yield FENCE_BEGIN
         # Each row has its prefix, so that no text can pass for a row of ours.
-        yield from (f"[{line.step}] {row}" for line in view.lines for row in line.text.split("\n"))
+        yield from (f"{_place(line)}[{line.step}] {row}" for line in view.lines for row in line.text.split("\n"))
         yield FENCE_END
     if view.end:
         yield "This is the end of the log."
     else:
         more = " More lines are there already." if view.truncated else ""
         yield f"Go on with cursor={view.next_cursor!r}.{more}"
+
+
+def _place(line: LogLine) -> str:
+    """Number a line; one that holds what was looked for is marked as grep does."""
+    if line.line is None:
+        return ""
+    return f"{line.line}{':' if line.match else '-' if line.match is False else ''} "
 
 
 def _links(view: DownloadLinks) -> Iterable[str]:

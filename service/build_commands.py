@@ -10,7 +10,7 @@ from service.build_create import VISIBLE_SECONDS
 from service.build_view import FOLLOW, accepted, build_view
 from service.factory import Factory
 from service.ids import derived_id
-from service.lookup import visible_build
+from service.lookup import build_id_of, visible_build
 from service.permissions import require
 from service.progress import measure
 from workflows.commands import CancelCommand, RetryCommand
@@ -26,6 +26,7 @@ async def retry_build(factory: Factory, caller: Caller, build_id: str, *, reques
 
     """
     require(caller, "retry_build")
+    build_id = await build_id_of(factory, caller, build_id)
     state = await visible_build(factory, caller, build_id)
     command_id = _command_id(factory, "retry_build", build_id, request_key)
     if state is None:
@@ -60,6 +61,7 @@ async def cancel_build(
 
     """
     require(caller, "cancel_build")
+    build_id = await build_id_of(factory, caller, build_id)
     state = await visible_build(factory, caller, build_id)
     command_id = _command_id(factory, "cancel_build", build_id, request_key)
     if state is not None and state.status == "cancelled":

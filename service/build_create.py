@@ -8,7 +8,7 @@ from domain.views import BuildView
 from service.build_view import accepted, build_view
 from service.factory import Factory
 from service.ids import derived_id
-from service.lookup import visible_build
+from service.lookup import build_id_of, visible_build
 from service.permissions import require
 from service.progress import measure
 from service.recipes import RecipeDocument, canonical_recipe, understood
@@ -37,6 +37,7 @@ async def create_build(
     require(caller, TOOL)
     recipe = canonical_recipe(understood(factory, document))
     if retry_of is not None:
+        retry_of = await build_id_of(factory, caller, retry_of)
         await visible_build(factory, caller, retry_of)
     build_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
     request = BuildRequest(

@@ -8,9 +8,10 @@ from domain.errors import Verdict
 from domain.model import Value
 from domain.text import clean_untrusted
 from domain.views import LogLine, LogView
+from infra.log_find import LogWish
 from infra.ports import LogPage, LogRecord
 from service.factory import Factory
-from service.lookup import visible_build
+from service.lookup import build_id_of, visible_build
 from service.permissions import require
 from service.progress import SETTLED
 
@@ -18,38 +19,57 @@ MOST_LINES = 150
 LINE_CHARACTERS = 1_000
 # Lines are told twice, as text and as JSON with some 80 bytes around each: together below 24 kB.
 TEXT_BYTES = 6_000
+_LONGEST_NUMBER = 10
 
 
 class LogQuery(Value):
-    """Which part of a log is wanted. `wait_s` is in seconds."""
+    """Which part of a log is wanted. `wait_s` is in seconds.
+
+    `start` and `end` are numbers of lines, or times (ISO 8601; UTC unless they say otherwise); both are included.
+    """
 
     cursor: str | None = None
     tail: int | None = None
     limit: int = 100
     step: StepName | None = None
     wait_s: float = 0.0
+    start: int | str | None = None
+    end: int | str | None = None
+    search: str | None = None
+    context: int = 0
+
+    @property
+    def chooses(self) -> bool:
+        """Whether lines are looked for, instead of read one after the other."""
+        return self.search is not None or self.start is not None or self.end is not None
 
 
 async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: LogQuery) -> LogView:
-    """Return a part of the log: behind `cursor`, or the last `tail` lines, or from the beginning.
+    """Return a part of the log: behind `cursor`, the last `tail` lines, what is looked for, or from the beginning.
 
     `truncated` says that more lines are there already, that fewer than `tail` fit, or that some were clipped.
-    With `wait_s` an empty answer comes only after that many seconds, or at once if the build rests.
+    With `wait_s` an empty answer comes only after that many seconds, or at once if the build rests or lines are
+    looked for.
 
     Raises:
-        Verdict: `build.not_found`, `log.bad_cursor`, or `argument.conflict` for `tail` with `cursor` or `step`.
+        Verdict: `build.not_found`, `log.bad_cursor`, `log.bad_range`, or `argument.conflict` for `tail` with anything
+            that chooses lines.
 
     """
     require(caller, "get_build_log")
-    if query.tail is not None and (query.cursor is not None or query.step is not None):
+    if query.tail is not None and (query.cursor is not None or query.step is not None or query.chooses):
         raise Verdict.because(
             "argument.conflict",
-            "tail cannot be combined with cursor or step.",
+            "tail cannot be combined with cursor, step, start, end or search.",
             path="tail",
             next="Give tail alone for the last lines; then go on with the next_cursor it returns.",
         )
+    wish = _wish(query)
+    build_id = await build_id_of(factory, caller, build_id)
     state = await visible_build(factory, caller, build_id)
     rests = state is not None and state.status in SETTLED
+    if query.chooses:
+        return await _found(factory, build_id, query, wish, rests=rests)
     if query.tail is not None:
         page = await factory.logs.tail(build_id, min(query.tail, MOST_LINES))
         return _tail_view(build_id, page, rests=rests)
@@ -59,17 +79,67 @@ async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: 
         limit_bytes=TEXT_BYTES,
         limit_records=min(query.limit, MOST_LINES),
         wait_s=0.0 if rests else query.wait_s,
-        steps=None if query.step is None else (query.step,),
+        steps=wish.steps,
     )
     more = bool(page.records) and bool((await factory.logs.read(build_id, page.cursor, limit_records=1)).records)
     clipped = any(len(record.text) > LINE_CHARACTERS for record in page.records)
     return LogView(
         build_id=build_id,
-        lines=tuple(_line(record) for record in page.records if record.kind == "line"),
+        lines=tuple(_line(record, number) for record, number in _numbered(page) if record.kind == "line"),
         next_cursor=page.cursor,
         end=rests and not more,
         truncated=more or clipped,
     )
+
+
+async def _found(factory: Factory, build_id: str, query: LogQuery, wish: LogWish, *, rests: bool) -> LogView:
+    page = await factory.logs.find(
+        build_id, wish, query.cursor, limit_bytes=TEXT_BYTES, limit_lines=min(query.limit, MOST_LINES)
+    )
+    return LogView(
+        build_id=build_id,
+        lines=tuple(
+            _line(line.record, line.number, match=line.match if query.search is not None else None)
+            for line in page.lines
+        ),
+        next_cursor=page.cursor,
+        end=rests and not page.more,
+        truncated=page.more or any(len(line.record.text) > LINE_CHARACTERS for line in page.lines),
+    )
+
+
+def _wish(query: LogQuery) -> LogWish:
+    first, since = _bound("start", query.start)
+    last, until = _bound("end", query.end)
+    return LogWish(
+        first_line=first,
+        last_line=last,
+        since=since,
+        until=until,
+        text=query.search,
+        context=query.context,
+        steps=None if query.step is None else (query.step,),
+    )
+
+
+def _bound(name: str, given: int | str | None) -> tuple[int | None, int | None]:
+    """Read the number of a line, or a time as milliseconds since the epoch."""
+    if given is None:
+        return None, None
+    text = str(given).strip()
+    if text.isdecimal() and len(text) < _LONGEST_NUMBER:
+        return int(text), None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Verdict.because(
+            "log.bad_range",
+            f"{name} is neither the number of a line nor a time.",
+            path=name,
+            value=text[:64],
+            next="Give a number from 1, or a time such as 2030-01-31T12:00:00Z.",
+        ) from None
+    return None, round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _tail_view(build_id: str, page: LogPage, *, rests: bool) -> LogView:
@@ -77,8 +147,8 @@ def _tail_view(build_id: str, page: LogPage, *, rests: bool) -> LogView:
     kept: list[LogLine] = []
     left = TEXT_BYTES
     clipped = False
-    for record in reversed(page.records):
-        line = _line(record)
+    for record, number in reversed(_numbered(page)):
+        line = _line(record, number)
         left -= len(line.text.encode())
         if left < 0 and kept:
             break
@@ -93,6 +163,11 @@ def _tail_view(build_id: str, page: LogPage, *, rests: bool) -> LogView:
     )
 
 
-def _line(record: LogRecord) -> LogLine:
+def _numbered(page: LogPage) -> list[tuple[LogRecord, int | None]]:
+    return list(zip(page.records, page.numbers or [None] * len(page.records), strict=True))
+
+
+def _line(record: LogRecord, number: int | None, *, match: bool | None = None) -> LogLine:
     text = clean_untrusted(record.text, LINE_CHARACTERS)
-    return LogLine(at=datetime.fromtimestamp(record.at / 1000, UTC), step=record.step, text=text)
+    at = datetime.fromtimestamp(record.at / 1000, UTC)
+    return LogLine(line=number, at=at, step=record.step, text=text, match=match)

@@ -12,7 +12,7 @@ from domain.views import BuildPage, BuildView, Progress
 from infra.ports import LogRecord
 from service.build_view import Detail, accepted, build_view, summary
 from service.factory import Factory
-from service.lookup import visible_build
+from service.lookup import build_id_of, visible_build
 from service.permissions import require
 from service.progress import SETTLED, measure
 
@@ -67,6 +67,7 @@ async def get_build_status(
     """
     require(caller, "get_build_status")
     loop = asyncio.get_running_loop()
+    build_id = await build_id_of(factory, caller, build_id)
     deadline = loop.time() + min(query.wait_s, LONGEST_WAIT)
     state = await visible_build(factory, caller, build_id)
     known = query.since_version if query.since_version is not None else _version(state)

@@ -11,7 +11,7 @@ from domain.errors import Verdict
 from domain.model import Value
 from domain.views import DownloadLink, DownloadLinks
 from service.factory import Factory
-from service.lookup import visible_build
+from service.lookup import build_id_of, visible_build
 from service.permissions import require
 
 LINK_LIFETIME = timedelta(hours=1)
@@ -38,6 +38,7 @@ async def get_download_links(
 
     """
     require(caller, "get_download_links")
+    build_id = await build_id_of(factory, caller, build_id)
     state = await visible_build(factory, caller, build_id)
     if state is None:
         return DownloadLinks(

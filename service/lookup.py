@@ -1,10 +1,47 @@
 """Finding a build for its caller: absent and another organization's look the same."""
 
+from domain.build.names import BuildTag, read_build_name
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Verdict
 from service.factory import Factory
 from service.ids import is_build_id
+
+_MOST_NAMED = 5
+
+
+async def build_id_of(factory: Factory, caller: Caller, name: str) -> str:
+    """Return the id that a name stands for now (see `domain.build.names`); whoever goes on keeps the id.
+
+    An id is answered as it is, whether there is such a build or not.
+
+    Raises:
+        Verdict: `build.not_found`, or `build.ambiguous` for the beginning of several ids.
+
+    """
+    named = read_build_name(name)
+    if named.build_id is not None:
+        return named.build_id
+    found: tuple[str, ...]
+    async with factory.reads.org(caller.org_id) as reads:
+        if named.tag is not None:
+            newest = await reads.builds.newest(named.tag)
+            found = () if newest is None else (newest,)
+        else:
+            found = await reads.builds.beginning(named.beginning or "", limit=_MOST_NAMED)
+    if not found:
+        raise not_found(name) if named.tag is None else _no_such(named.tag, name)
+    first, *others = found
+    if others:
+        raise Verdict.because(
+            "build.ambiguous",
+            f"More than one build begins with {name[:64]}.",
+            path="build_id",
+            value=name[:64],
+            suggestions=found,
+            next="Give more digits.",
+        )
+    return first
 
 
 async def visible_build(factory: Factory, caller: Caller, build_id: str) -> BuildState | None:
@@ -33,4 +70,16 @@ def not_found(build_id: str) -> Verdict:
         path="build_id",
         value=build_id[:64],
         next="Call list_builds to see the builds of your organization.",
+    )
+
+
+def _no_such(tag: BuildTag, name: str) -> Verdict:
+    what = "verified build" if tag.verified else "build"
+    of = f" of {tag.recipe}" if tag.recipe else ""
+    return Verdict.because(
+        "build.not_found",
+        f"There is no {what}{of} yet.",
+        path="build_id",
+        value=name[:64],
+        next="Start one with create_build, or call list_builds to see what there is.",
     )

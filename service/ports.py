@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.build.inputs import BuildRequest
+from domain.build.names import BuildTag
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
 from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
@@ -14,7 +15,8 @@ from domain.image.state import ImageState, ImageStatus
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
-from infra.ports import LogPage, LogRecord, ObjectInfo
+from infra.log_find import LogWish
+from infra.ports import FoundPage, LogPage, LogRecord, ObjectInfo
 from infra.uploads import UploadGrant
 from service.suite_ports import RunReads, SuiteReads
 from service.vm_ports import VmReads
@@ -32,6 +34,14 @@ class BuildReads(Protocol):
         self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
     ) -> BuildStatePage:
         """List builds, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
+        ...
+
+    async def newest(self, tag: BuildTag) -> str | None:
+        """Return the id of the build that a tag stands for now, or nothing if there is none."""
+        ...
+
+    async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
+        """Return the ids that begin with these digits, at most so many."""
         ...
 
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
@@ -141,6 +151,18 @@ class JobLogs(Protocol):
 
         Raises `Verdict` (`log.bad_cursor`), or `Fault` when the logs cannot be read.
         """
+        ...
+
+    async def find(
+        self,
+        job_id: str,
+        wish: LogWish,
+        cursor: str | None = None,
+        *,
+        limit_bytes: int = 256 << 10,
+        limit_lines: int = 1000,
+    ) -> FoundPage:
+        """Find lines behind `cursor`; one call reads a bounded part of the log. Raises as `read` does."""
         ...
 
     async def tail(self, job_id: str, n: int) -> LogPage:

@@ -4,23 +4,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from domain.caller import Caller
-from domain.errors import Fault, Verdict
+from domain.errors import Fault, Problem, Verdict
 from domain.suite.commands import BindTargets, ChangeSuite, CreateSuite
 from domain.suite.decide import refuse_unknown_slots
-from domain.suite.inputs import Binding, SuiteRequest, TargetFormat, TargetSource
+from domain.suite.inputs import Binding, SuiteRequest, TargetFormat
 from domain.suite.state import SuiteState
 from domain.suite.views import SuiteView
 from service.build_create import VISIBLE_SECONDS
 from service.factory import Factory
 from service.ids import derived_id, is_build_id
+from service.lookup import build_id_of
 from service.permissions import require
 from service.suite_lookup import existing_suite, shown
 from service.suite_text import SuiteDocument, understood
 
 Targets = Mapping[str, str | None]
-"""For each slot `build:<id>`, `build:<id>:iso`, `image:<id>`, a bare build id, or nothing to take its image away."""
+"""For each slot `build:<name>`, `build:<name>:iso`, `image:<id>`, a bare name of a build, or nothing to unbind it.
+
+A tag such as `latest-verified:demo` is resolved when it is bound.
+"""
 _FORMATS: Mapping[str, TargetFormat] = {"qcow2": "qcow2", "iso": "iso"}
-_SOURCES: Mapping[str, TargetSource] = {"build": "build", "image": "image"}
 
 
 async def create_suite(
@@ -96,7 +99,7 @@ async def bind_targets(
     require(caller, "update_test_suite_targets")
     state = await existing_suite(factory, caller, suite_id)
     refuse_unknown_slots(state, targets)
-    bindings = tuple(_binding(slot, target) for slot, target in targets.items() if target)
+    bindings = await _bindings(factory, caller, targets)
     await _refuse_absent(factory, caller, bindings)
     command = BindTargets(
         command_id=_command_id(factory, "update_test_suite_targets", suite_id, request_key),
@@ -149,21 +152,47 @@ def _same_input(state: SuiteState, request: SuiteRequest) -> None:
         )
 
 
-def _binding(slot: str, target: str) -> Binding:
-    """Read `build:<id>[:iso]`, `image:<id>` or a build's id alone."""
-    words = target.split(":")
-    source = _SOURCES.get(words[0]) if len(words) > 1 else "build"
-    identity = words[1] if len(words) > 1 else words[0]
-    image_format = _FORMATS.get(words[2]) if len(words) > 2 else "qcow2"  # noqa: PLR2004 - source, id, format
-    if source is None or image_format is None or not is_build_id(identity) or len(words) > 3:  # noqa: PLR2004 - as above
-        raise Verdict.because(
-            "suite.bad_target",
-            f"the target of `{slot}` is not one",
-            path=f"targets.{slot}",
-            value=target[:80],
-            next="Write build:<build_id>, build:<build_id>:iso or image:<image_id>; null takes the image away.",
-        )
-    return Binding(slot=slot, source=source, source_id=identity, format=image_format)
+async def _bindings(factory: Factory, caller: Caller, targets: Targets) -> tuple[Binding, ...]:
+    """Read every target that is given; what is wrong with any of them is told at once."""
+    bound: list[Binding] = []
+    problems: list[Problem] = []
+    for slot, target in targets.items():
+        if target:
+            try:
+                bound.append(await _binding(factory, caller, slot, target))
+            except Verdict as verdict:
+                problems += verdict.problems
+    if problems:
+        raise Verdict(*problems)
+    return tuple(bound)
+
+
+async def _binding(factory: Factory, caller: Caller, slot: str, target: str) -> Binding:
+    """Read `build:<name>[:iso]`, `image:<id>` or a build's name alone."""
+    name, _, last = target.rpartition(":")
+    image_format = _FORMATS.get(last) if name else None
+    name = target if image_format is None else name
+    if name.startswith("image:"):
+        identity = name.removeprefix("image:")
+        if not is_build_id(identity):
+            raise _no_such_target(slot, target, "there is no image of this id")
+        return Binding(slot=slot, source="image", source_id=identity, format=image_format or "qcow2")
+    try:
+        identity = await build_id_of(factory, caller, name.removeprefix("build:"))
+    except Verdict as verdict:
+        raise _no_such_target(slot, target, verdict.problems[0].message) from None
+    return Binding(slot=slot, source="build", source_id=identity, format=image_format or "qcow2")
+
+
+def _no_such_target(slot: str, target: str, why: str) -> Verdict:
+    return Verdict.because(
+        "suite.bad_target",
+        f"the target of `{slot}` is not one: {why}",
+        path=f"targets.{slot}",
+        value=target[:80],
+        next="Write build:NAME or build:NAME:iso (NAME: a build's id, latest, latest-verified:demo …) or "
+        "image:<image_id>; null takes the image away.",
+    )
 
 
 async def _refuse_absent(factory: Factory, caller: Caller, bindings: tuple[Binding, ...]) -> None:

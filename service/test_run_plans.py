@@ -11,6 +11,7 @@ from domain.test_run.planning import SLOT, plan_verification
 from domain.test_run.state import RunState
 from domain.test_run.suite_plan import Selection, plan_suite
 from service.factory import Factory
+from service.lookup import build_id_of, not_found
 from service.suite_targets import of_build, targets_of
 from service.test_run_lookup import existing_run
 
@@ -100,11 +101,11 @@ async def plan_of_build(factory: Factory, caller: Caller, build_id: str, hold_se
         Verdict: `build.not_found` or `build.no_image`.
 
     """
+    build_id = await build_id_of(factory, caller, build_id)
     async with factory.reads.org(caller.org_id) as reads:
         build = await reads.builds.get(build_id)
     if build is None:
-        message = "There is no build with this id."
-        raise Verdict.because("build.not_found", message, path="build_id", value=build_id[:64], next="list_builds")
+        raise not_found(build_id)
     target = of_build(build, SLOT, "qcow2")
     if target.image is None:
         raise Verdict.because(

@@ -16,6 +16,7 @@ from domain.vm.views import VmView
 from service.build_create import VISIBLE_SECONDS
 from service.factory import Factory
 from service.ids import derived_id, is_build_id
+from service.lookup import build_id_of
 from service.lookup import not_found as build_not_found
 from service.model_errors import problems_of
 from service.permissions import require
@@ -136,8 +137,9 @@ async def _image(factory: Factory, caller: Caller, wish: VmWish) -> _Image:
 
 
 async def _of_build(factory: Factory, caller: Caller, build_id: str, kind: Literal["qcow2", "iso"]) -> _Image:
+    build_id = await build_id_of(factory, caller, build_id)
     async with factory.reads.org(caller.org_id) as reads:
-        build = await reads.builds.get(build_id) if is_build_id(build_id) else None
+        build = await reads.builds.get(build_id)
     if build is None:
         raise build_not_found(build_id)
     target = of_build(build, "vm", kind)

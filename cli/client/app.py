@@ -15,7 +15,13 @@ from cli.client.test_runs import test_runs
 from cli.client.vms import vms
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
-BuildId = Annotated[str, typer.Argument(metavar="ID", help="A build's id, its first digits, or `latest`.")]
+BuildId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A build's id, its first digits, `latest`, `latest-verified`, or either of one recipe: `latest:demo`.",
+    ),
+]
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A YAML or JSON file, `-` for standard input, or a template's name.")
 ]
@@ -76,15 +82,26 @@ def build_show(build_id: BuildId, *, as_json: AsJson = False) -> None:
     run(partial(builds.show_build, given=build_id), as_json=as_json)
 
 
-def logs_(
+def logs_(  # noqa: PLR0913 - the command's options
     build_id: BuildId,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the build rests.")] = False,
     tail: Annotated[int | None, typer.Option(min=1, max=150, help="Begin with the last lines only.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", "-s", help="Only lines with this text, in any case.")
+    ] = None,
+    context: Annotated[int, typer.Option("--context", "-C", min=0, max=20, help="Lines around each match.")] = 0,
+    start: Annotated[str | None, typer.Option("--from", help="Only from this line number or time on.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only up to this line number or time.")] = None,
+    step: Annotated[str | None, typer.Option(help="Only this step's lines.")] = None,
+    numbers: Annotated[bool, typer.Option("--numbers", "-n", help="Show each line's number.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a build's log."""
-    run(partial(logs.show_log, given=build_id, follow=follow, tail=tail), as_json=as_json)
+    """Print a build's log, or what is looked for in it."""
+    wanted = {"search": search, "context": context or None, "start": start, "end": end, "step": step}
+    chosen = {name: value for name, value in wanted.items() if value is not None}
+    show = partial(logs.show_log, given=build_id, follow=follow, tail=tail, chosen=chosen, numbers=numbers)
+    run(show, as_json=as_json)
 
 
 def retry(build_id: BuildId, *, wait: Wait = False, as_json: AsJson = False) -> None:

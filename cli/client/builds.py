@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import exits
-from cli.client.build_ids import resolve_build
 from cli.client.build_view import follow_build, parse_view, render_report
 from cli.client.failures import Unreachable, UsageFailure
 from cli.client.output import Output
@@ -81,8 +80,7 @@ async def list_builds(session: Tools, output: Output, *, limit: int, status: str
 
 async def show_build(session: Tools, output: Output, given: str) -> int:
     """Show one build as it is now."""
-    build_id = await resolve_build(session, given)
-    answer = await session.call("get_build_status", {"build_id": build_id, "detail": "full"})
+    answer = await session.call("get_build_status", {"build_id": given, "detail": "full"})
     if output.as_json:
         output.json(answer)
     else:
@@ -92,8 +90,8 @@ async def show_build(session: Tools, output: Output, given: str) -> int:
 
 async def retry_build(session: Tools, output: Output, given: str, *, wait: bool, followed: Followed) -> int:
     """Go on with a failed build from the step that failed."""
-    build_id = await resolve_build(session, given)
-    before = parse_view(await session.call("get_build_status", {"build_id": build_id}))
+    before = parse_view(await session.call("get_build_status", {"build_id": given}))
+    build_id = before.build_id
     # The same for every try of this retry, so that repeating the command after a cut is one retry.
     key = f"cli-retry-{build_id}-{before.version}"
     answer = await session.call("retry_build", {"build_id": build_id, "request_key": key})
@@ -106,17 +104,19 @@ async def retry_build(session: Tools, output: Output, given: str, *, wait: bool,
 
 async def cancel_build(session: Tools, output: Output, given: str, *, yes: bool) -> int:
     """End a build. Asks first, unless `yes`."""
-    build_id = await resolve_build(session, given)
+    build_id = given
     if not yes:
-        view = parse_view(await session.call("get_build_status", {"build_id": build_id}))
-        _confirm(view)
-    answer = await session.call("cancel_build", {"build_id": build_id, "request_key": f"cli-cancel-{build_id}"})
+        before = parse_view(await session.call("get_build_status", {"build_id": given}))
+        build_id = before.build_id  # what was asked about is ended, whatever the name stands for a moment later
+        _confirm(before)
+    # A request key belongs to its build: the same for every try of ending it.
+    answer = await session.call("cancel_build", {"build_id": build_id, "request_key": "cli-cancel"})
     if output.as_json:
         output.json(answer)
     else:
         view = parse_view(answer)
         ending = "" if view.status == "cancelled" else ", ending"
-        output.say(f"Build {build_id}: {view.status}{ending}.")
+        output.say(f"Build {view.build_id}: {view.status}{ending}.")
     return exits.OK
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from cli.client import exits
-from cli.client.build_ids import resolve_build
 from cli.client.failures import ClientFailure, UsageFailure
 from cli.client.output import Output
 from cli.client.tools import Tools
@@ -18,10 +17,7 @@ from domain.views import DownloadLink, DownloadLinks
 
 async def download(session: Tools, output: Output, given: str, *, kinds: Sequence[str], folder: Path) -> int:
     """Fetch a build's files into `folder`: those of the kinds given, else all."""
-    build_id = await resolve_build(session, given)
-    answer = DownloadLinks.model_validate(
-        await session.call("get_download_links", {"build_id": build_id}), extra="ignore"
-    )
+    answer = DownloadLinks.model_validate(await session.call("get_download_links", {"build_id": given}), extra="ignore")
     links = _chosen(answer, kinds)
     done: list[tuple[DownloadLink, Path]] = []
     columns = (

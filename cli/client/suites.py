@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import exits
-from cli.client.build_ids import resolve_build
 from cli.client.exits import EPILOG
 from cli.client.failures import UsageFailure
 from cli.client.output import Output, run
@@ -77,7 +76,7 @@ def bind(
         list[str],
         typer.Argument(
             metavar="SLOT=TARGET...",
-            help="A build's id, its first digits or `latest`, with `:iso` for its ISO; image:ID; or - for none.",
+            help="A build (an id, `latest`, `latest-verified:demo`), with `:iso` for its ISO; image:ID; or - for none.",
         ),
     ],
     *,
@@ -178,7 +177,7 @@ async def show_suite(session: Tools, output: Output, *, given: str, tool: str) -
 
 async def bind_targets(session: Tools, output: Output, *, given: str, targets: Sequence[str]) -> int:
     """Bind images to slots."""
-    chosen = {slot: await _target(session, value) for slot, value in map(_pair, targets)}
+    chosen = {slot: None if value in {"", "-"} else value for slot, value in map(_pair, targets)}
     suite_id = await resolve_suite(session, given)
     arguments = {"suite_id": suite_id, "targets": chosen, "request_key": str(uuid.uuid4())}
     return _shown(await session.call("update_test_suite_targets", arguments), output)
@@ -227,17 +226,6 @@ def _pair(text: str) -> tuple[str, str]:
             Problem(code="client.no_pair", message=f"This is not NAME=VALUE: {text}", next="Write primary=latest.")
         )
     return name, value
-
-
-async def _target(session: Tools, value: str) -> str | None:
-    """Write a target as the tools take it, with a build's id in full."""
-    if value in {"", "-"}:
-        return None
-    if value.startswith("image:"):
-        return value
-    build, _, image_format = value.removeprefix("build:").partition(":")
-    identity = await resolve_build(session, build)
-    return f"build:{identity}:{image_format}" if image_format else f"build:{identity}"
 
 
 async def _values(session: Tools, suite_id: str, given: Sequence[str]) -> dict[str, str | bool | int]:

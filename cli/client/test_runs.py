@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import exits
-from cli.client.build_ids import resolve_build
 from cli.client.exits import EPILOG
 from cli.client.failures import UsageFailure
 from cli.client.output import Output, run
@@ -90,7 +89,11 @@ def cancel(
 @test_runs.command("verify", epilog=EPILOG)
 def verify(  # noqa: PLR0913 - the command's options
     build: Annotated[
-        str | None, typer.Argument(metavar="BUILD", help="A build's id, its first digits, or `latest`.")
+        str | None,
+        typer.Argument(
+            metavar="BUILD",
+            help="A build's id, its first digits, `latest`, `latest-verified`, or either of one recipe: `latest:demo`.",
+        ),
     ] = None,
     *,
     vm: Annotated[str | None, typer.Option(help="Or a running machine's id.")] = None,
@@ -179,7 +182,7 @@ async def verify_target(  # noqa: PLR0913 - the command's options
         raise UsageFailure(
             Problem(code="client.what", message="Give a build, or --vm with a machine.", next="Name one of the two.")
         )
-    ask = {"vm_id": vm, "build_id": None if build is None else await resolve_build(session, build)}
+    ask = {"vm_id": vm, "build_id": build}
     answer = await session.call("run_verification", {**ask, "hold_minutes": hold, "request_key": str(uuid.uuid4())})
     return await started(session, output, answer, wait=wait, reports=reports, followed=followed)
 

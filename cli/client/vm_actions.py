@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from cli.client import exits
-from cli.client.build_ids import resolve_build
 from cli.client.failures import TransferFailed, Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.tools import Tools
@@ -71,10 +70,9 @@ async def create_vm(  # noqa: PLR0913 - the command's options
         raise UsageFailure(
             Problem(code="client.what", message="Give a build, or --image with an image.", next="Name one of the two.")
         )
-    build_id = None if build is None else await resolve_build(session, build)
     key = request_key or str(uuid.uuid4())
     try:
-        answer = await session.call("create_vm", {**wish, "build_id": build_id, "request_key": key})
+        answer = await session.call("create_vm", {**wish, "build_id": build, "request_key": key})
     except Unreachable as failure:
         # The request may have been heard: its key makes repeating it safe.
         raise Unreachable(

@@ -40,7 +40,11 @@ def list_(
 @vms.command("create", epilog=EPILOG)
 def create(  # noqa: PLR0913 - the command's options
     build: Annotated[
-        str | None, typer.Argument(metavar="BUILD", help="A build's id, its first digits, or `latest`.")
+        str | None,
+        typer.Argument(
+            metavar="BUILD",
+            help="A build's id, its first digits, `latest`, `latest-verified`, or either of one recipe: `latest:demo`.",
+        ),
     ] = None,
     *,
     image: Annotated[str | None, typer.Option(help="Or the id of an uploaded image.")] = None,

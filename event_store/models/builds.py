@@ -7,6 +7,7 @@ from psycopg.rows import DictRow
 from psycopg.sql import SQL
 
 from domain.build.events import BUILD_EVENTS
+from domain.build.names import BuildTag
 from domain.build.state import BuildState, BuildStatus, evolve
 from domain.build.steps import StepName
 from domain.canonical import digest
@@ -15,6 +16,11 @@ from event_store.keyset import decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
 _SAMPLES = 20
+_VERIFIED = """status = 'completed'
+    AND jsonb_path_exists(state, '$.artifacts[*] ? (@.kind == "qcow2" || @.kind == "iso")')
+    AND NOT jsonb_path_exists(
+        state, '$.artifacts[*] ? ((@.kind == "qcow2" || @.kind == "iso") && @.verification != "verified")'
+    )"""
 
 
 def _row(state: BuildState) -> tuple[object, ...]:
@@ -143,6 +149,28 @@ class BuildQueries:
             encode_cursor(builds[limit - 1].requested_at, builds[limit - 1].build_id) if len(builds) > limit else None
         )
         return BuildStatePage(builds=tuple(builds[:limit]), next_cursor=more)
+
+    async def newest(self, tag: BuildTag) -> str | None:
+        """Find the build that a tag stands for now: the newest of its recipe, or of all."""
+        clauses: list[LiteralString] = ["true"]
+        if tag.recipe is not None:
+            clauses.append("name = %(recipe)s")
+        if tag.verified:
+            clauses.append(_VERIFIED)
+        query = SQL(
+            "SELECT build_id FROM read_model.builds WHERE {} ORDER BY created_at DESC, build_id DESC LIMIT 1"
+        ).format(SQL(" AND ").join(map(SQL, clauses)))
+        found = await self._connection.execute(query, {"recipe": tag.recipe})
+        row = await found.fetchone()
+        return None if row is None else str(row["build_id"])
+
+    async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
+        """Find ids by their first digits. The primary key is in byte order, so this is a range of it."""
+        found = await self._connection.execute(
+            "SELECT build_id FROM read_model.builds WHERE build_id >= %s AND build_id < %s ORDER BY build_id LIMIT %s",
+            (digits, f"{digits}g", limit),  # g follows every hexadecimal digit and the hyphen
+        )
+        return tuple(str(row["build_id"]) for row in await found.fetchall())
 
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
         """Tell how long each step took in the last twenty completed builds, of this recipe name or of any."""

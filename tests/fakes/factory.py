@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from domain.artifacts import Artifact
 from domain.build import events as e
 from domain.build.inputs import BuildRequest
+from domain.build.names import BuildTag
 from domain.build.state import BuildState, BuildStatus, evolve
 from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem
@@ -19,7 +20,9 @@ from domain.vm.state import VmState
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.org_reads import Model
 from infra.console_tickets import TicketSigner
-from infra.ports import LogPage, LogRecord
+from infra.log_find import Finder, LogWish
+from infra.log_layout import encode_record
+from infra.ports import FoundPage, LogPage, LogRecord
 from infra.signed_links import LinkSigner
 from infra.uploads import UploadSigner
 from service.admission.credentials import OPERATOR
@@ -117,8 +120,26 @@ class _BuildReads:
         more = str(start + limit) if len(fitting) > start + limit else None
         return BuildStatePage(builds=tuple(fitting[start : start + limit]), next_cursor=more)
 
+    async def newest(self, tag: BuildTag) -> str | None:
+        return next(
+            (
+                state.build_id
+                for state in self._mine()
+                if tag.recipe in (None, state.recipe.get("name")) and (not tag.verified or _verified(state))
+            ),
+            None,
+        )
+
+    async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
+        return tuple(sorted(s.build_id for s in self._mine() if s.build_id.startswith(digits)))[:limit]
+
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
         return self._reads.step_durations
+
+
+def _verified(state: BuildState) -> bool:
+    images = [artifact for artifact in state.artifacts if artifact.kind in {"qcow2", "iso"}]
+    return state.status == "completed" and bool(images) and all(i.verification == "verified" for i in images)
 
 
 class FakeWorkflows:
@@ -199,6 +220,27 @@ class FakeLogs:
             if steps is None or record.step in steps:
                 taken.append(record)
         return LogPage(records=tuple(taken), cursor=str(place))
+
+    async def find(
+        self,
+        job_id: str,
+        wish: LogWish,
+        cursor: str | None = None,
+        *,
+        limit_bytes: int = 256 << 10,
+        limit_lines: int = 1000,
+    ) -> FoundPage:
+        """Find as the real reader does, in a log of one object of each step's lines."""
+        finder = Finder(wish, limit_bytes=limit_bytes, limit_lines=limit_lines)
+        place, number = int(cursor or 0), 0
+        for index, record in enumerate(self.records.get(job_id, [])):
+            key = f"logs/{job_id}/00.0-{record.step}/0001/00000001"
+            read = finder.reads(key, encode_record(record), number, 1 if index < place else 0)
+            if read.full:
+                return FoundPage(lines=tuple(finder.found), cursor=str(index), more=True)
+            number += record.kind == "line"
+            place = max(place, index + 1)
+        return FoundPage(lines=tuple(finder.found), cursor=str(place), more=False)
 
     async def tail(self, job_id: str, n: int) -> LogPage:
         records = self.records.get(job_id, [])

@@ -8,7 +8,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from domain.build.events import BuildFailed, BuildRequested
+from domain.artifacts import Artifact, Blob, Verification
+from domain.build.events import ArtifactsPublished, BuildFailed, BuildRequested
+from domain.build.names import BuildTag
 from domain.errors import Fault, Problem, Verdict
 from event_store.front import FrontDatabase
 from event_store.log import EventLog
@@ -70,6 +72,32 @@ async def test_a_page_can_be_narrowed_by_status_and_name(front: FrontDatabase, d
         assert [b.build_id for b in (await reads.builds.page(limit=9, status="completed")).builds] == [str(web)]
         assert [b.build_id for b in (await reads.builds.page(limit=9, name="mail")).builds] == [str(mail)]
         assert (await reads.builds.page(limit=9, name="mail", status="completed")).builds == ()
+
+
+async def test_tags_and_beginnings_find_the_organizations_own_builds(front: FrontDatabase, database: Migrated) -> None:
+    good, doubtful, foreign = (UUID(f"{digit}1111111-1111-4111-8111-111111111111") for digit in "ab0")
+    with EventLog(database.owner_url) as log:
+        append(log, *whole_build(good, name="web"), _images(good, "verified"))
+        append(log, *whole_build(doubtful, name="mail", minute=1), _images(doubtful, "unverified"))
+        append(log, *whole_build(foreign, org="org-b", minute=2))
+    rebuild_projections(database.owner_url)
+    async with front.org("org-a") as reads:
+        assert await reads.builds.newest(BuildTag()) == str(doubtful)
+        assert await reads.builds.newest(BuildTag(verified=True)) == str(good)
+        assert await reads.builds.newest(BuildTag(recipe="web")) == str(good)
+        assert await reads.builds.newest(BuildTag(recipe="mail", verified=True)) is None
+        assert await reads.builds.beginning("a11", limit=5) == (str(good),)
+        assert await reads.builds.beginning("011", limit=5) == ()
+
+
+def _images(build: UUID, iso: Verification) -> ArtifactsPublished:
+    blob = Blob(digest="d" * 64, bytes=1)
+    images = (
+        Artifact(kind="qcow2", name="x.qcow2", blob=blob, verification="verified"),
+        Artifact(kind="iso", name="x.iso", blob=blob, verification=iso),
+        Artifact(kind="recipe", name="recipe.json", blob=blob),
+    )
+    return ArtifactsPublished(build_id=str(build), org_id="org-a", at=START, generation=0, artifacts=images)
 
 
 @pytest.mark.parametrize("cursor", ["?", "e30", "W10", "x" * 999, "WyJhIiwiYiJd", "é"])

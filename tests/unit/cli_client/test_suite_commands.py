@@ -130,11 +130,11 @@ async def test_a_suite_file_is_sent_as_it_is(tmp_path: Path) -> None:
         await suites.create_suite(tools, screen.output, document=str(tmp_path / "no.yaml"), request_key=None)
 
 
-async def test_targets_are_written_in_full() -> None:
+async def test_targets_are_told_as_they_were_given() -> None:
     tools = FakeTools(update_test_suite_targets=suite_answer())
-    given = [f"primary={BUILD_ID}:iso", "client=image:abc", "server=-"]
+    given = ["primary=latest-verified:demo:iso", "client=image:abc", "server=-"]
     assert await suites.bind_targets(tools, Screen().output, given=SUITE_ID, targets=given) == 0
-    targets = {"primary": f"build:{BUILD_ID}:iso", "client": "image:abc", "server": None}
+    targets = {"primary": "latest-verified:demo:iso", "client": "image:abc", "server": None}
     assert tools.asked[0][1]["targets"] == targets
     with pytest.raises(UsageFailure, match=r"client\.no_pair"):
         await suites.bind_targets(tools, Screen().output, given=SUITE_ID, targets=["primary"])

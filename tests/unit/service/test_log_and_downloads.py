@@ -62,6 +62,38 @@ async def test_lines_are_cleaned_and_clipped(world: World) -> None:
     assert view.truncated is True
 
 
+async def test_a_text_is_looked_for_with_context_and_line_numbers(world: World) -> None:
+    world.build(failed(ID), build_id=ID)
+    world.logs.write(ID, "fine", "E: Unable to locate package", "bye", "end")
+    view = await get_build_log(world.factory, OPERATOR, ID, LogQuery(search="unable to", context=1))
+    assert [(line.line, line.match) for line in view.lines] == [(1, False), (2, True), (3, False)]
+    assert view.end is True
+
+
+async def test_a_range_goes_from_a_line_to_a_time(world: World) -> None:
+    world.build(build_id=ID)
+    world.logs.write(ID, *"abcdef")  # a millisecond after the other
+    query = LogQuery(start="2", end="2030-03-17T17:46:40.003Z")
+    view = await get_build_log(world.factory, OPERATOR, ID, query)
+    assert "".join(line.text for line in view.lines) == "bcd"
+    assert view.end is False
+
+
+@pytest.mark.parametrize("given", ["", "yesterday", "-1", "9" * 30, "2030-99-01"])
+async def test_what_is_neither_a_line_nor_a_time_is_refused(world: World, given: str) -> None:
+    world.build(build_id=ID)
+    with pytest.raises(Verdict, match=r"log\.bad_range"):
+        await get_build_log(world.factory, OPERATOR, ID, LogQuery(start=given))
+
+
+async def test_what_is_found_is_as_short_as_any_other_part(world: World) -> None:
+    world.build(failed(ID), build_id=ID)
+    world.logs.write(ID, *("x" * 500 for _ in range(100)))
+    view = await get_build_log(world.factory, OPERATOR, ID, LogQuery(search="x"))
+    assert sum(len(line.text) for line in view.lines) <= TEXT_BYTES
+    assert (view.end, view.truncated) == (False, True)
+
+
 async def test_a_tail_cannot_have_a_cursor(world: World) -> None:
     with pytest.raises(Verdict, match=r"argument\.conflict"):
         await get_build_log(world.factory, OPERATOR, ID, LogQuery(tail=3, cursor="1"))

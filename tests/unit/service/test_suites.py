@@ -92,7 +92,7 @@ async def test_binding_shows_at_once_what_a_run_would_stumble_over(world: World)
     ("targets", "code"),
     [
         ({"server": BUILD}, "suite.unknown_slot"),
-        ({"primary": "latest"}, "suite.bad_target"),
+        ({"primary": "newest"}, "suite.bad_target"),
         ({"primary": f"vm:{BUILD}"}, "suite.bad_target"),
         ({"primary": f"build:{BUILD}:raw"}, "suite.bad_target"),
         ({"primary": f"build:{BUILD}:iso:x"}, "suite.bad_target"),
@@ -311,3 +311,11 @@ async def test_unknown_and_foreign_runs_look_the_same(world: World) -> None:
     ran(world)
     for caller, run_id in ((OPERATOR, BUILD), (OPERATOR, "../x"), (STRANGER, ID)):
         assert await code_of(get_run(world.factory, caller, run_id, StatusQuery())) == "test_run.not_found"
+
+
+async def test_a_tag_is_bound_as_the_build_it_stands_for(world: World) -> None:
+    suite = await create_suite(world.factory, OPERATOR, SUITE)
+    built(world)
+    view = await bind_targets(world.factory, OPERATOR, suite.suite_id, {"primary": "build:latest:iso"})
+    assert view.slots[0].target is not None
+    assert (view.slots[0].target.source_id, view.slots[0].target.format) == (BUILD, "iso")
