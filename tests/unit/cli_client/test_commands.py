@@ -189,7 +189,7 @@ async def test_a_log_in_several_parts_is_printed_whole() -> None:
 async def test_a_search_in_a_log_is_asked_to_its_end_and_shows_numbers() -> None:
     line = {"line": 7, "at": "2026-11-22T10:00:00Z", "step": "boot", "text": "error", "match": True}
     first = {"build_id": BUILD_ID, "lines": [line], "next_cursor": "a", "end": False, "truncated": True}
-    last = {"build_id": BUILD_ID, "lines": [], "next_cursor": "b", "end": True}
+    last: Answer = {"build_id": BUILD_ID, "lines": [], "next_cursor": "b", "end": True}
     tools, screen = FakeTools(get_build_log=[first, last]), Screen()
     chosen = {"search": "error", "context": 2}
     assert await logs.show_log(tools, screen.output, given="latest", tail=None, follow=False, chosen=chosen) == 0
