@@ -3,11 +3,16 @@
 import asyncio
 
 import pytest
+from temporalio import workflow
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from domain.errors import Fault, Verdict
 from domain.vm import orders as o
+from domain.vm.commands import VmCommand
 from tests.integration.workflows.vms import Yard, remove
+from workflows import vm_self
+from workflows.recording import record_vm
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -224,6 +229,30 @@ async def test_a_machine_in_the_queue_can_be_deleted_and_leaves_its_place(yard: 
         vm_id = await yard.create()
         await yard.recording.until(vm_id, lambda vm: vm.waiting is not None)
         assert (await yard.room()).waiting == (vm_id,)
+        await remove(yard, vm_id)
+        assert (await yard.room()).waiting == ()
+
+
+async def test_a_machine_in_the_queue_can_be_deleted_while_the_fleets_answer_is_recorded(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def recorded_despite_a_cancellation(vm_id: str, command: VmCommand) -> int:
+        """A local activity that ends all the same when it is cancelled: the cancellation is lost with it."""
+        version = await record_vm(vm_id, command)
+        if command.kind == "waiting":
+            try:
+                await workflow.wait_condition(lambda: False)
+            except asyncio.CancelledError:
+                current = asyncio.current_task()
+                assert current is not None
+                current.uncancel()
+        return version
+
+    monkeypatch.setattr(vm_self, "record_vm", recorded_despite_a_cancellation)
+    yard.runner = UnsandboxedWorkflowRunner()  # the sandbox would import a module of its own
+    async with yard.running():
+        vm_id = await yard.create()
+        await yard.recording.until(vm_id, lambda vm: vm.waiting is not None)
         await remove(yard, vm_id)
         assert (await yard.room()).waiting == ()
 

@@ -10,7 +10,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 
 from activities.failures import TypedFailures
 from domain.vm.orders import DeleteVm
@@ -38,6 +38,7 @@ class Yard:
     recording: FakeVmRecording = field(default_factory=FakeVmRecording)
     hosts: dict[str, FakeVmHost] = field(default_factory=dict[str, FakeVmHost])
     lives: dict[str, AsyncExitStack] = field(default_factory=dict[str, AsyncExitStack])
+    runner: WorkflowRunner = field(default_factory=workflow_runner)
 
     @property
     def vms(self) -> VmClient:
@@ -72,7 +73,7 @@ class Yard:
             workflows=list(WORKFLOWS),
             activities=[self.recording.record_vm],
             interceptors=[TypedFailures(), SturdySignals()],
-            workflow_runner=workflow_runner(),
+            workflow_runner=self.runner,
         )
 
     async def add_host(self, stack: AsyncExitStack, name: str, memory: int = 4096) -> FakeVmHost:
