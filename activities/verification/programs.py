@@ -22,3 +22,12 @@ def probe_of(name: str, *arguments: str, limit: int, shown: str) -> Probe:
     if name.endswith(".pl"):
         return Probe(argv=("perl", "-e", text_of(name), "--", *arguments), limit=limit, shown=shown)
     return Probe(argv=("sh", "-c", text_of(name), name, *arguments), limit=limit, shown=shown)
+
+
+def once(probe: Probe, name: str) -> Probe:
+    """Make the same probe, run only once in the guest for each `name` (a file's), however often it is asked.
+
+    A later one adopts what the first said. So it does when the first's asker died meanwhile.
+    """
+    argv = ("sh", "-c", text_of("once.sh"), "once.sh", name, *probe.argv)
+    return Probe(argv=argv, limit=probe.limit, shown=probe.command)

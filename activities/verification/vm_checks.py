@@ -9,6 +9,7 @@ from activities.verification.assertions.commands import Run
 from activities.verification.check import Check
 from activities.verification.files import fetch, put
 from activities.verification.ports import Guest, VmGuests
+from activities.verification.programs import once
 from activities.verification.runner import SETTLE_SECONDS, CheckRunner, Progress
 from activities.verification.suites import boot, login, network, packages, services
 from activities.verification.vm_models import CheckVm, DefaultSuite, RunStep, StepDone, VmChecked
@@ -59,7 +60,7 @@ class VmChecker:
         return VmChecked(results=_fitting(results))
 
     async def step(self, request: RunStep, log: StepLog) -> StepDone:
-        """Do one step.
+        """Do one step. A command is run once for each run and label: a repeated step adopts what an earlier one did.
 
         Raises:
             Verdict: as `check`.
@@ -104,7 +105,9 @@ def _check_of(request: RunStep) -> Check:
         case WaitStep():
             check = replace(check_of(step.until, request.suite), within=step.within)
         case CommandStep():
+            # Not harmless to repeat, and the host's worker may die while it runs.
             check = _command(step, request.suite)
+            check = replace(check, probe=once(check.probe, f"{request.run_id}.{request.label}"))
         case PutFileStep() | GetFileStep():
             raise TypeError("a file is no question")
     return replace(check, description=step.description or check.description)

@@ -1,5 +1,6 @@
 """The programs of the verification on a real Debian with systemd, an SSH server and a web server."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Generator
@@ -11,6 +12,7 @@ from activities.job import Job
 from activities.verification.check import Probe
 from activities.verification.driver import ask
 from activities.verification.models import VerifyInput
+from activities.verification.programs import once
 from activities.verification.runner import CheckRunner
 from activities.verification.verifier import GuestVerifier
 from domain.recipe.parse import parse_recipe
@@ -231,3 +233,35 @@ async def test_the_driver_passes_on_any_argument_and_any_output(system: DebianSy
     assert missing.status == 127
     assert late.status == 124
     assert late.seconds >= 1
+
+
+def counted(name: str, script: str, *, limit: int = 60) -> Probe:
+    """A program that leaves a mark each time it runs."""
+    return once(Probe(argv=("sh", "-c", f"echo ran >> /run/{name}.runs; {script}"), limit=limit), name)
+
+
+async def test_a_program_that_is_asked_for_twice_runs_once_and_says_the_same(system: DebianSystem) -> None:
+    probe = counted("twice", "echo out; echo err >&2; exit 7")
+    first, second = [(await ask(system, [probe]))[0] for _ in range(2)]
+    assert (first.status, first.out, first.err) == (second.status, second.out, second.err) == (7, "out\n", "err\n")
+    assert system.shell("cat /run/twice.runs") == "ran\n"
+    await ask(system, [once(Probe(argv=probe.argv[5:]), "another-step")])
+    assert system.shell("cat /run/twice.runs") == "ran\nran\n"
+
+
+async def test_who_asks_while_it_still_runs_waits_and_gets_its_answer(system: DebianSystem) -> None:
+    probe = counted("slow", "mkfifo /run/slow.gate; read -r word < /run/slow.gate; echo $word")
+    asking = [asyncio.create_task(ask(system, [probe])) for _ in range(2)]  # the second is as a worker that follows
+    await asyncio.to_thread(system.shell, "until [ -p /run/slow.gate ]; do sleep 0.1; done; echo done > /run/slow.gate")
+    assert {answers[0].out for answers in await asyncio.gather(*asking)} == {"done\n"}
+    assert system.shell("cat /run/slow.runs") == "ran\n"
+
+
+async def test_a_program_that_ran_out_of_time_or_was_killed_is_not_begun_again(system: DebianSystem) -> None:
+    late = counted("late", "sleep 60", limit=1)
+    assert [(await ask(system, [late]))[0].status for _ in range(2)] == [124, 124]
+    killed = counted("killed", "kill -KILL $PPID; sleep 60")
+    assert (await ask(system, [killed]))[0].status == 137
+    (again,) = await ask(system, [killed])
+    assert (again.status, "killed in the machine" in again.err) == (137, True)
+    assert system.shell("cat /run/late.runs /run/killed.runs") == "ran\nran\n"

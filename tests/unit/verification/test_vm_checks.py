@@ -1,5 +1,6 @@
 """Checking a VM, and the steps of a case."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -129,6 +130,13 @@ async def test_a_command_is_judged_by_status_and_output() -> None:
     assert done.result.found == "exit status 2, no match: boom"
     assert done.result.command == "/opt/check --all"
     assert guest.asked[0][-2:] == ("/opt/check", "--all")
+
+
+async def test_a_command_is_marked_in_the_guest_by_run_and_step_and_a_claim_is_not() -> None:
+    guest = ScriptedGuest(lambda _: Answer(status=0, out="status 0\n\n"))
+    await stepped(guest, action="command", command="make-orders")
+    await stepped(guest, action="assert", assertion={"type": "command_succeeds", "params": {"command": "true"}})
+    assert [("once.sh", "r1.server-2") in pairwise(argv) for argv in guest.asked] == [True, False]
 
 
 class Files:
