@@ -21,10 +21,6 @@ from service.consoles import ConsolePage, ConsoleRoute, open_console, route_cons
 COOKIE = "of_console"
 _LONGEST_MESSAGE = 2 << 20  # a clipboard of 1 MiB and what comes with it
 _CLOSE_SECONDS = 2.0
-_COPY_HINTS = {
-    "vnc": "What the machine copies appears here, if a clipboard agent runs inside it.",
-    "serial": "What is selected in the terminal, or else all of it.",
-}
 
 
 async def asset(request: web.Request) -> web.Response:
@@ -140,5 +136,5 @@ def _html(request: web.Request, page: ConsolePage, nonce: str) -> str:
         badge=nothing if controls else pages.part("console_badge"),
         keys=pages.part("console_keys") if controls and grant.channel == "vnc" else nothing,
         paste=pages.part(f"console_{grant.channel}_paste") if controls else nothing,
-        copy_hint=_COPY_HINTS[grant.channel],
+        copy=pages.part("console_serial_copy") if grant.channel == "serial" else nothing,
     )

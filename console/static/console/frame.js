@@ -118,6 +118,7 @@ export function fullscreen(focus) {
 
 export function clipboard(opened) {
   const button = at("clipboard-open");
+  button.hidden = !at("paste") && !at("copied"); // who may only look at a screen has nothing to put into the panel
   button.addEventListener("click", () => {
     const panel = at("clipboard");
     panel.hidden = !panel.hidden;
@@ -127,7 +128,7 @@ export function clipboard(opened) {
       (at("paste") ?? at("copied")).focus();
     }
   });
-  at("copy").addEventListener("click", async () => {
+  at("copy")?.addEventListener("click", async () => {
     at("copied").select();
     try {
       await navigator.clipboard.writeText(at("copied").value);

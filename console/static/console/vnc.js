@@ -17,7 +17,6 @@ const line = new Line((socket) => {
     line.connected();
     screen.focus();
   });
-  screen.addEventListener("clipboard", (event) => { at("copied").value = event.detail.text; });
 });
 
 fullscreen(() => rfb?.focus());
@@ -35,12 +34,6 @@ if (!viewOnly) {
     button.disabled = false;
     button.textContent = missing.length ? `Left out: ${missing.slice(0, 8).join(" ")}` : "Typed";
     setTimeout(() => { button.textContent = "Type it"; }, 3000);
-    rfb?.focus();
-  });
-  at("offer").addEventListener("click", () => {
-    rfb?.clipboardPasteFrom(at("paste").value);
-    at("offer").textContent = "Sent";
-    setTimeout(() => { at("offer").textContent = "Put on its clipboard"; }, 2000);
     rfb?.focus();
   });
 }
