@@ -23,6 +23,7 @@ from cli.stack.state import StackState, read_state
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
+RUN_SECONDS = 900.0
 
 
 def free_port() -> int:
@@ -162,4 +163,16 @@ async def until_step(session: FactorySession, build_id: str, step: str, *, deadl
                     raise AssertionError(f"the build is {view['status']} and never reached {step}: {view}")
     except TimeoutError:
         raise AssertionError(f"{step} did not begin within {deadline} s: {json.dumps(view)[:3000]}") from None
+    return view
+
+
+async def until_run(session: FactorySession, run_id: str) -> dict[str, Any]:
+    """Follow a run to its end."""
+    view: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(RUN_SECONDS):
+            while view.get("status") not in ("passed", "failed", "error", "cancelled"):
+                view = await session.call("get_test_run", {"run_id": run_id, "wait_s": 20, "detail": "full"})
+    except TimeoutError:
+        raise AssertionError(f"the run did not end: {json.dumps(view)[:3000]}") from None
     return view

@@ -10,11 +10,10 @@ import pytest
 
 from cli.client.session import FactorySession
 from tests.e2e.invariants import assert_nothing_left
-from tests.e2e.stack import Stack, until_ended
+from tests.e2e.stack import RUN_SECONDS, Stack, until_ended, until_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
-RUN_SECONDS = 900.0
 SERVER = """use IO::Socket::IP;
 my $s = IO::Socket::IP->new(LocalPort => 8080, Listen => 5, ReuseAddr => 1) or die;
 while (my $c = $s->accept) {
@@ -87,21 +86,9 @@ async def test_a_suite_is_written_first_bound_later_and_tells_the_case_that_fail
     assert not vms, vms
 
 
-async def until_run(session: FactorySession, run_id: str) -> dict[str, Any]:
-    """Follow a run to its end."""
-    view: dict[str, Any] = {}
-    try:
-        async with asyncio.timeout(RUN_SECONDS):
-            while view.get("status") not in ("passed", "failed", "error", "cancelled"):
-                view = await session.call("get_test_run", {"run_id": run_id, "wait_s": 20, "detail": "full"})
-    except TimeoutError:
-        raise AssertionError(f"the run did not end: {json.dumps(view)[:3000]}") from None
-    return view
-
-
 async def _reports_say_so(run: dict[str, Any]) -> None:
     links = {file["name"]: file["url"] for file in run["files"]}
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         junit = ET.fromstring((await http.get(links["junit.xml"])).text)  # noqa: S314 - the factory wrote it
         page = (await http.get(links["report.html"])).text
     suites = junit.iter("testsuite")

@@ -15,11 +15,14 @@ from cli.client.session import FactorySession
 from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import Stack
 from tests.guests import tiny_guest
+from tests.integration.consoles.browser import CHROMIUM, CONNECTED, LIT, Page, browser, photographed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 READY_SECONDS = 300.0
 SIZE = {"memory": 512, "cpus": 1}
+# A shell on the screen and one on the serial port.
+SHELLS = 'for tty in tty1 ttyS0; do setsid sh -c "exec sh -i < /dev/$tty > /dev/$tty 2>&1" & done'
 
 
 @pytest.fixture
@@ -91,6 +94,58 @@ async def test_a_vm_survives_its_worker_and_is_taken_up_again(
     assert qemu_of(vm_id) == process
     await delete(session, vm_id)
     assert_nothing_left(stack.home)
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed; ./openfactory test installs it, or: apt install chromium"
+)
+async def test_the_consoles_of_a_vm_are_seen_and_typed_on_in_a_browser(
+    stack: Stack, session: FactorySession, image_id: str
+) -> None:
+    created = await session.call("create_vm", {"image_id": image_id, "name": "watched", **SIZE})
+    vm_id = created["vm_id"]
+    await until_vm(session, vm_id, lambda vm: vm.get("ready"))
+    await run(session, vm_id, SHELLS)
+    async with browser() as chromium, chromium.tab() as screen, chromium.tab() as serial:
+        await screen.open(await console(session, vm_id, "vnc"))
+        await screen.until(CONNECTED)
+        await screen.until(f"{LIT} > 500")
+        await types(screen, "echo by keyboard > /tmp/screen\n")
+        await until_said(session, vm_id, "cat /tmp/screen", "by keyboard\n")
+        await photographed(screen, "stack-screen")
+
+        await serial.open(await console(session, vm_id, "serial"))
+        await serial.until(CONNECTED)
+        await types(serial, "echo $((6 * 7)) answers; echo by serial port > /tmp/serial\n")
+        await until_said(session, vm_id, "cat /tmp/serial", "by serial port\n")
+        await serial.until("document.querySelector('.xterm-rows').textContent.includes('42 answers')")
+        await photographed(serial, "stack-serial")
+        assert screen.messages == serial.messages == []
+    await delete(session, vm_id)
+    assert_nothing_left(stack.home)
+
+
+async def console(session: FactorySession, vm_id: str, channel: str) -> str:
+    """Have a link that opens the console once."""
+    return str((await session.call("get_console_link", {"vm_id": vm_id, "channel": channel}))["url"])
+
+
+async def types(page: Page, text: str) -> None:
+    """Have the page type a text into the machine."""
+    await page.click("#clipboard-open")
+    await page.run(f"document.getElementById('paste').value = {json.dumps(text)}")
+    await page.click("#type")
+
+
+async def until_said(session: FactorySession, vm_id: str, text: str, wanted: str) -> None:
+    """Ask the guest until it says that."""
+    deadline = time.monotonic() + READY_SECONDS
+    said: dict[str, Any] = {}
+    while time.monotonic() < deadline:
+        said = await run(session, vm_id, text)
+        if said["stdout"] == wanted:
+            return
+    raise AssertionError(f"it never said {wanted!r}: {said}")
 
 
 async def run(session: FactorySession, vm_id: str, text: str) -> dict[str, Any]:

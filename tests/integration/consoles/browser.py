@@ -17,6 +17,10 @@ from typing import Any
 import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CONNECTED = "document.body.dataset.state === 'connected'"
+# How many pixels of the machine's screen are not black.
+LIT = """(canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
+    .filter((value, place) => place % 4 < 3 && value > 40).length)(document.querySelector('#machine canvas'))"""
 _START_SECONDS = 60.0
 _PATIENCE_SECONDS = 30.0
 _FLAGS = (
@@ -114,6 +118,14 @@ class Page:
                 self.messages.append(str(told["params"]["exceptionDetails"]))
             elif told["method"] == "Log.entryAdded" and told["params"]["entry"]["level"] == "error":
                 self.messages.append(told["params"]["entry"]["text"])
+
+
+async def photographed(page: Page, name: str) -> None:
+    """Keep pictures where `OPENFACTORY_TEST_PICTURES` says, for people to look at."""
+    folder = os.environ.get("OPENFACTORY_TEST_PICTURES")
+    if folder:
+        await page.photograph(Path(folder) / f"{name}.png")
+        await page.photograph(Path(folder) / f"{name}-dark.png", dark=True)
 
 
 class Browser:

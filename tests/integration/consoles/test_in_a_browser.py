@@ -1,17 +1,15 @@
 """The consoles as a person has them: a real browser, the real gateway and relay, and a real machine behind them."""
 
 import json
-import os
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from domain.console import ConsoleEnd
 from tests.fakes.consoles import VM_ID, FakePort
-from tests.integration.consoles.browser import CHROMIUM, Browser, Page, browser
+from tests.integration.consoles.browser import CHROMIUM, CONNECTED, LIT, Browser, browser, photographed
 from tests.integration.consoles.gateway import Gateway, gateway
 from tests.integration.consoles.machine import BANNER, until
 
@@ -22,11 +20,6 @@ pytestmark = [
         CHROMIUM is None, reason="Chromium is not installed; ./openfactory test installs it, or: apt install chromium"
     ),
 ]
-
-CONNECTED = "document.body.dataset.state === 'connected'"
-# How many pixels of the machine's screen are not black.
-LIT = """(canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
-    .filter((value, place) => place % 4 < 3 && value > 40).length)(document.querySelector('#machine canvas'))"""
 
 # Speaks RFB by itself: shakes hands and presses z five times.
 TAMPERED = """new Promise(done => {
@@ -50,14 +43,6 @@ async def edge() -> AsyncGenerator[Gateway]:
 async def chromium() -> AsyncGenerator[Browser]:
     async with browser() as running:
         yield running
-
-
-async def photographed(page: Page, name: str) -> None:
-    """Keep pictures where `OPENFACTORY_TEST_PICTURES` says, for people to look at."""
-    folder = os.environ.get("OPENFACTORY_TEST_PICTURES")
-    if folder:
-        await page.photograph(Path(folder) / f"{name}.png")
-        await page.photograph(Path(folder) / f"{name}-dark.png", dark=True)
 
 
 async def test_the_screen_is_seen_and_takes_keys_and_ctrl_alt_del(edge: Gateway, chromium: Browser) -> None:
