@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from domain.vm.spec import PRIVATE_DOMAIN
+
 _REFERENCE = re.compile(r"(\$?)\$\{(param|slot):([A-Za-z_][A-Za-z0-9_-]{0,63})\}")
 
 Parameters = Mapping[str, str | bool | int]
@@ -17,7 +19,8 @@ def fill(value: object, parameters: Parameters) -> object:
     """Put in what is referred to, everywhere in a JSON value; an unknown parameter's reference stays as it is.
 
     A text that is nothing but one parameter's reference takes on the parameter's type. A slot's name is
-    its machine's name on the network, so it need not be known.
+    its machine's name on the network, so it need not be known. It is put in with its domain: an image whose
+    own name is `server` takes `server` alone for itself.
     """
     if isinstance(value, str):
         return _filled(value, parameters)
@@ -59,6 +62,6 @@ def _one(match: re.Match[str], parameters: Parameters) -> str:
     if escaped:
         return match[0][1:]
     if kind == "slot":
-        return name
+        return f"{name}.{PRIVATE_DOMAIN}"
     value = parameters.get(name, match[0])
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,6 +12,9 @@ NetworkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 HostName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
+PRIVATE_DOMAIN = "internal"
+"""The domain of machines' names on private networks (ICANN reserves it for that). Guests are told to search it."""
+
 
 class ImageRef(Value):
     """A bootable image in the object store, by digest (SHA-256), and where it came from.

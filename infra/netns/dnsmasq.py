@@ -14,11 +14,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from domain.model import Value
+from domain.vm.spec import PRIVATE_DOMAIN
 from infra.netns.models import KnownName, Link
 from infra.netns.plan import NAMESERVER
 
 _ACCOUNT = "daemon"
-_DOMAIN = "internal"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _STEADY_SECONDS = 30.0
 _log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ def arguments(service: Service, folder: Path) -> list[str]:
     if not service.resolves:
         return [*common, "--port=0", "--dhcp-option=option:router", "--dhcp-option=option:dns-server"]
     names = (
-        f"--domain={_DOMAIN}",
-        f"--local=/{_DOMAIN}/",
+        f"--domain={PRIVATE_DOMAIN}",
+        f"--local=/{PRIVATE_DOMAIN}/",
         "--expand-hosts",
         "--domain-needed",
         "--bogus-priv",

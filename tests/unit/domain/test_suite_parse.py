@@ -79,7 +79,7 @@ def test_parameters_keep_their_type_where_they_stand_alone() -> None:
 def test_references_are_filled_in_where_they_are_part_of_a_text() -> None:
     document = steps({"type": "http_responds", "params": {"url": "http://${slot:web}:${param:port}/"}})
     document["parameters"] = [{"name": "port", "default": 8080}]
-    assert first_claim(parse_suite(document)).params.url == "http://web:8080/"
+    assert first_claim(parse_suite(document)).params.url == "http://web.internal:8080/"
 
 
 @pytest.mark.parametrize(
