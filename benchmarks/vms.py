@@ -7,9 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from activities.machines.guest import LibvirtGuest
+from activities.machines.hypervisor import Hypervisor
+from activities.machines.vm_folder import vm_name
+from benchmarks.assertions import assertions
 from benchmarks.bare_qemu import booted
 from benchmarks.measure import Ratio, median_ratio
 from cli.client.session import FactorySession
+from infra.libvirt_client import LibvirtClient
+from infra.libvirt_paths import LibvirtPaths
 from tests.e2e.stack import Stack
 
 MEMORY, CPUS = 1024, 1
@@ -44,13 +50,23 @@ async def second_vm(stack: Stack, session: FactorySession, image: Path) -> str:
     image_id = await upload(stack, image)
     first, _, _ = await _one(session, image_id, wait_ready=False)
     second, seconds, _ = await _one(session, image_id, wait_ready=False)
-    name = f"vm-{second.replace('-', '')[:12]}"
-    disk = stack.home / "libvirt" / "lib" / "machines" / name / "disk.qcow2"
+    disk = stack.home / "libvirt" / "lib" / "machines" / vm_name(second) / "disk.qcow2"
     kib = disk.stat().st_blocks // 2
     base = image.stat().st_size // 1024
     for vm_id in (first, second):
         await _gone(session, vm_id)
     return f"a second VM: QEMU runs after {seconds:.2f} s; its own disk holds {kib} KiB, its image {base} KiB"
+
+
+async def thirty_assertions(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+    """Ask a VM of the factory through the same agent as its host does."""
+    vm_id, _, _ = await _one(session, await upload(stack, image))
+    libvirt = LibvirtClient(LibvirtPaths(home=stack.home).uri)
+    try:
+        return [await assertions(LibvirtGuest(Hypervisor(libvirt), vm_name(vm_id)))]
+    finally:
+        await libvirt.close()
+        await _gone(session, vm_id)
 
 
 async def _one(session: FactorySession, image_id: str, *, wait_ready: bool = True) -> tuple[str, float, float]:

@@ -1,0 +1,64 @@
+"""A suite of two machines against two QEMUs started by hand side by side, with the same image, firmware and sizes."""
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bare_qemu import booted
+from benchmarks.measure import Ratio, median_ratio
+from benchmarks.vms import CPUS, MEMORY, upload
+from cli.client.session import FactorySession
+from tests.e2e.stack import Stack, until_run
+
+_PAIRS = 3
+_SLOTS = ("server", "client")
+
+
+async def two_machines(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+    """From `run_test_suite` to the run's verdict, with its report written, against two agents' first answers."""
+    suite_id = await _suite(session, await upload(stack, image))
+    whole: list[tuple[float, float]] = []
+    ready: list[float] = []
+    for _ in range(_PAIRS):
+        bare = await _side_by_side(image)
+        began = time.monotonic()
+        run = await session.call("run_test_suite", {"suite_id": suite_id})
+        ended = await until_run(session, run["run_id"])
+        whole.append((time.monotonic() - began, bare))
+        if ended["status"] != "passed":
+            raise RuntimeError(json.dumps(ended))
+        ready.append(max(machine["ready_seconds"] for machine in ended["machines"]))
+    note = f"both guests answer {min(ready):.1f}-{max(ready):.1f} s after they were asked for"
+    return [median_ratio("a suite of two machines, against two QEMUs by hand", whole, "≤ 1.10", note)]
+
+
+async def _suite(session: FactorySession, image_id: str) -> str:
+    """Define it: each machine is asked something, and one reaches the other by its name."""
+    suite: dict[str, Any] = {
+        "name": "bench-pair",
+        "slots": [{"name": name, "memory": MEMORY, "cpus": CPUS} for name in _SLOTS],
+        "cases": [
+            {
+                "name": "they reach each other",
+                "slot": "client",
+                "steps": [
+                    {"type": "file_exists", "slot": "server", "params": {"path": "/etc/passwd"}},
+                    {"type": "ping_reaches", "params": {"host": "${slot:server}"}},
+                ],
+            }
+        ],
+    }
+    made = await session.call("create_test_suite", {"suite": suite})
+    targets = dict.fromkeys(_SLOTS, f"image:{image_id}")
+    await session.call("update_test_suite_targets", {"suite_id": made["suite_id"], "targets": targets})
+    return str(made["suite_id"])
+
+
+async def _side_by_side(image: Path) -> float:
+    """Boot as many at once and answer the seconds until the last of them answered."""
+    async with AsyncExitStack() as stack:
+        boots = [stack.enter_async_context(booted(image, memory=MEMORY, cpus=CPUS)) for _ in _SLOTS]
+        return max(await asyncio.gather(*boots))
