@@ -11,11 +11,13 @@ import pytest
 from activities.job import Job
 from activities.verification.check import Probe
 from activities.verification.driver import ask
+from activities.verification.files import put
 from activities.verification.models import VerifyInput
 from activities.verification.programs import once
 from activities.verification.runner import CheckRunner
 from activities.verification.verifier import GuestVerifier
 from domain.recipe.parse import parse_recipe
+from domain.suite.schema import PutFileStep
 from domain.verification import AssertionResult, BootReport
 from tests.integration.verification.debian_system import DebianSystem, debian_system, network
 from tests.unit.verification.guests import Lines
@@ -265,3 +267,18 @@ async def test_a_program_that_ran_out_of_time_or_was_killed_is_not_begun_again(s
     (again,) = await ask(system, [killed])
     assert (again.status, "killed in the machine" in again.err) == (137, True)
     assert system.shell("cat /run/late.runs /run/killed.runs") == "ran\nran\n"
+
+
+async def test_a_file_that_does_not_fit_on_a_full_disk_is_no_file_and_the_reason_is_the_guests(
+    system: DebianSystem,
+) -> None:
+    system.shell("cat /dev/zero > '/run/a b/full' || true; echo old > /run/kept; ln -s '/run/a b' /run/ab")
+    step = PutFileStep(action="put_file", path="/run/ab/new", text="x" * 5000)
+    try:
+        result = await put(system, step, "case")
+        assert (result.passed, "No space left" in result.found) == (False, True), result.found
+        assert system.shell("ls -A '/run/a b'") == "full\n"
+        (asked,) = await ask(system, [Probe(argv=("cat", "/run/kept"))])  # a full disk is no reason not to ask
+        assert asked.out == "old\n"
+    finally:
+        system.shell("rm -f '/run/a b/full' /run/ab")
