@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from mcp.server.mcpserver import Context
@@ -51,14 +52,21 @@ def face(
 
 def tools_of(owner: object) -> list[Tool]:
     """Make a tool of each marked method of `owner`, in the order in which they are written."""
+    return [tool.model_copy(update={"fn": getattr(owner, tool.name)}) for tool in _faces_of(type(owner))]
+
+
+@cache
+def _faces_of(owners: type[object]) -> tuple[Tool, ...]:
+    """Describe each marked method once: reading its signature and making its schemas is slow, and always the same."""
+    blank = object.__new__(owners)  # only signatures are read of it
     found: list[Tool] = []
-    for name, member in vars(type(owner)).items():
+    for name, member in vars(owners).items():
         marked = getattr(member, _FACE, None)
         if marked is None:
             continue
         title, annotations, answer = marked
         tool = FactoryTool.from_function(
-            getattr(owner, name),
+            getattr(blank, name),
             name=name,
             title=title,
             description=_paragraphs(member.__doc__ or ""),
@@ -69,7 +77,7 @@ def tools_of(owner: object) -> list[Tool]:
         answered = answer.model_json_schema(mode="serialization") if answer else tool.fn_metadata.output_schema
         tool.fn_metadata.output_schema = without_words(plain_schema(answered or {}))
         found.append(tool)
-    return found
+    return tuple(found)
 
 
 class FactoryTool(Tool):
