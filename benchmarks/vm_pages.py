@@ -7,20 +7,23 @@ from uuid import UUID, uuid4
 import psycopg
 
 from benchmarks.measure import Ratio, median_ratio
+from cli.client.session import FactorySession
 from cli.stack.state import read_state
 from domain.vm import commands as c
 from domain.vm.decide import decide
 from domain.vm.state import VmState, fold
 from event_store.front import FrontDatabase
 from event_store.models.vms import VMS
+from tests.e2e.stack import Stack
 from tests.machines import NOON, request
 
 FEW, MANY = 10, 1000
 _ROUNDS = 200
 
 
-async def first_page(home: Path) -> Ratio:
-    """Measure on the database of the factory at `home`, with organizations of their own."""
+async def first_page(stack: Stack, _session: FactorySession, _image: Path) -> list[Ratio]:
+    """Measure on the factory's database, with organizations of their own."""
+    home = stack.home
     few, many = f"bench-{uuid4()}", f"bench-{uuid4()}"
     with psycopg.connect(_variable(home, "projector", "DATABASE_URL"), autocommit=True) as owner:
         for org, count in ((few, FEW), (many, MANY)):
@@ -30,7 +33,7 @@ async def first_page(home: Path) -> Ratio:
     async with FrontDatabase(_variable(home, "gateway", "OPENFACTORY_FRONT_DATABASE_URL")) as front:
         pairs = [(await _seconds(front, many), await _seconds(front, few)) for _ in range(_ROUNDS)]
     what = f"first page of {MANY} VMs, against that of {FEW}"
-    return median_ratio(what, pairs[10:], "1.0", f"{FEW} rows each")
+    return [median_ratio(what, pairs[10:], "1.0", f"{FEW} rows each")]
 
 
 async def _seconds(front: FrontDatabase, org: str) -> float:

@@ -100,7 +100,7 @@ async def _details(stack: Stack, run_id: str) -> str:
     """What the Temporal UI shows of the run without a log being opened."""
     words = ("workflow", "metadata", "--workflow-id", f"test-run-{run_id}", "--output", "json")
     told = await asyncio.to_thread(stack.temporal, *words)
-    return str(json.loads(told.stdout)["currentDetails"])
+    return str(json.loads(told.stdout)["queryResult"][0]["currentDetails"])
 
 
 async def _file(run: dict[str, Any], ending: str) -> str:
