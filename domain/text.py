@@ -13,6 +13,7 @@ _KEPT = {"\n", "\t"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format (bidi, zero-width, tags), surrogate, unassigned
 _FILLERS = {"\u034f", "\u115f", "\u1160", "\u3164", "\uffa0"}  # letters and marks that are drawn as nothing
 _MARK = "…"
+_MARKUP = frozenset("\\`*_[]<>|#")
 _LOOKAHEAD = 16
 
 
@@ -31,6 +32,12 @@ def clean_untrusted(text: str, limit: int | None = None) -> str:
     head = text[: limit * _LOOKAHEAD]
     kept = _clean(head)
     return kept if len(kept) <= limit and len(head) == len(text) else kept[: limit - 1] + _MARK
+
+
+def in_markdown(text: str, limit: int) -> str:
+    """Make one line of a text, at most `limit` characters of it, that changes nothing of a page in markdown."""
+    line = " ".join(clean_untrusted(text, limit).split())
+    return "".join(f"\\{c}" if c in _MARKUP else c for c in line)
 
 
 def _clean(text: str) -> str:

@@ -9,7 +9,9 @@ from workflows import policies
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail
     from domain.build.steps import STEPS, StepName
+    from domain.text import in_markdown
 
+_LONGEST, _LONGEST_CELL = 1000, 200
 _MARKS = {"running": "▶", "done": "✔", "kept": "✔", "failed": "✘", "waiting": "·"}
 
 
@@ -38,7 +40,10 @@ class Board:
     def failed(self, step: StepName, detail: FailureDetail) -> None:
         """Show why the build is parked, and how to go on."""
         what = "The recipe or image is wrong" if detail.kind == "verdict" else "The factory could not do it"
-        reasons = [f"- **{p.code}**: {p.message}" + (f" _{p.next}_" if p.next else "") for p in detail.problems]
+        reasons = [
+            f"- **{p.code}**: {in_markdown(p.message, _LONGEST)}" + (f" _{p.next}_" if p.next else "")
+            for p in detail.problems
+        ]
         signal = f"temporal workflow signal --workflow-id build-{self.build_id} --name retry"
         self._tail = (
             "",
@@ -67,5 +72,5 @@ class Board:
         lines = [f"## Build {self.name}", *self._tail, "", "| | step | |", "|---|---|---|"]
         for step in STEPS:
             mark, text = self._marks.get(step, ("waiting", ""))
-            lines.append(f"| {_MARKS[mark]} | {step} | {text.replace('|', '/')[:200]} |")
+            lines.append(f"| {_MARKS[mark]} | {step} | {in_markdown(text, _LONGEST_CELL)} |")
         workflow.set_current_details("\n".join(lines))

@@ -7,7 +7,7 @@ from workflows import policies
 with workflow.unsafe.imports_passed_through():
     from domain.test_run.state import CaseState, RunState
     from domain.test_run.summary import why
-    from domain.text import clean_untrusted
+    from domain.text import in_markdown
 
 _MARKS = {
     "passed": "✔",
@@ -75,6 +75,4 @@ def _row(case: CaseState) -> str:
 
 
 def _cell(text: str) -> str:
-    """Make a guest's text one that changes nothing of the page."""
-    line = " ".join(clean_untrusted(text, _LONGEST).split())
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in line)
+    return in_markdown(text, _LONGEST)

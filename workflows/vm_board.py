@@ -7,10 +7,12 @@ from temporalio import workflow
 from workflows import policies
 
 with workflow.unsafe.imports_passed_through():
+    from domain.text import in_markdown
     from domain.vm.inputs import VmRequest
     from workflows.vm_models import VmLife
 
 _MOST_LINES = 12
+_LONGEST = 300
 
 
 class VmBoard:
@@ -45,9 +47,11 @@ class VmBoard:
         ready = ", the guest answers" if life.ready else ""
         lines = [f"## VM {spec.name}: {life.status}{ready}", ""]
         if life.problems:
-            lines += [f"- **{p.code}**: {p.message}" + (f" _{p.next}_" if p.next else "") for p in life.problems[:10]]
+            lines += [
+                f"- **{p.code}**: {_said(p.message)}" + (f" _{p.next}_" if p.next else "") for p in life.problems[:10]
+            ]
             lines.append("")
-        image = f"{spec.image.name or spec.image.source_id} ({spec.image.format}, {self._request.verification})"
+        image = f"{_said(spec.image.name or spec.image.source_id)} ({spec.image.format}, {self._request.verification})"
         where = f"{life.lease.host}, token {life.lease.token}" if life.lease else "no host"
         until = f"until {life.expires_at:%Y-%m-%d %H:%M:%S} UTC" if life.expires_at else "until deleted"
         return [
@@ -58,4 +62,9 @@ class VmBoard:
         ]
 
     def _history(self) -> list[str]:
-        return [f"- {at:%H:%M:%S} {text.replace('|', '/')[:300]}" for at, text in self._lines]
+        return [f"- {at:%H:%M:%S} {_said(text)}" for at, text in self._lines]
+
+
+def _said(text: str) -> str:
+    """A guest's last words, or a caller's reason, change nothing of the page."""
+    return in_markdown(text, _LONGEST)

@@ -178,6 +178,19 @@ async def test_a_guest_that_never_answers_runs_all_the_same_and_says_why(yard: Y
         await remove(yard, vm_id)
 
 
+async def test_what_a_guest_said_last_changes_nothing_of_the_temporal_page(yard: Yard) -> None:
+    async with yard.running("one"):
+        words = "its last words were: [all is well](https://x.example) **passed**"
+        yard.hosts["one"].failures["await_agent"] = [Verdict.because("guest.not_ready", words)]
+        vm_id = await yard.create()
+        await yard.recording.until(vm_id, lambda vm: bool(vm.problems))
+        page = str(await yard.handle(vm_id).query("__temporal_workflow_metadata"))
+        assert "all is well" in page
+        assert "\\[all is well" in page
+        assert "**passed**" not in page
+        await remove(yard, vm_id)
+
+
 async def test_a_guest_that_is_still_waited_for_can_be_stopped(yard: Yard) -> None:
     async with yard.running("one"):
         yard.hosts["one"].hold.add("await_agent")

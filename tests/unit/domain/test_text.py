@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.text import clean_untrusted
+from domain.text import clean_untrusted, in_markdown
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,13 @@ def test_nothing_comes_back_longer_or_with_an_escape(text: str, limit: int) -> N
     clean = clean_untrusted("\x1b[1m" + text, limit)
     assert len(clean) <= limit
     assert "\x1b" not in clean
+
+
+def test_a_text_on_a_page_in_markdown_is_one_line_that_changes_nothing_of_it() -> None:
+    said = "last words:\n\n# Passed\n| a | [all is well](https://x.example) <b>`\x1b[1m"
+    page = in_markdown(said, 200)
+    assert page == r"last words: \# Passed \| a \| \[all is well\](https://x.example) \<b\>\`"
+    assert in_markdown("*" * 300, 100).count("*") == 99
 
 
 @given(st.text())
