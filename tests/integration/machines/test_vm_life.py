@@ -314,6 +314,15 @@ async def test_a_lease_that_lapses_while_the_worker_does_nothing_ends_its_vms_al
     assert (await yard.power(vm)).power == "running"
 
 
+async def test_a_host_that_has_no_memory_for_a_vm_says_so_and_the_vm_is_off(yard: Yard) -> None:
+    vm = await yard.create(yard.spec.model_copy(update={"memory": 512 << 10}))
+    with pytest.raises(Fault, match=r"host\.memory"):
+        await yard.vms.start(m.StartVm(vm=vm))
+    assert (await yard.power(vm)).power == "stopped"
+    await yard.remove(vm)
+    assert yard.left() == []
+
+
 async def test_an_iso_runs_without_a_disk_and_with_one(yard: Yard) -> None:
     iso = await upload(yard.house.objects, "silent", "iso")
     bare = await yard.create(VmSpec(name="live", image=iso, memory=192, firmware="bios"))
