@@ -27,6 +27,7 @@ from domain.vm import decide as vm_decide
 from domain.vm import state as vm_state
 from event_store.log import EventLog, Statement
 from event_store.mapper import Cause
+from event_store.metering import build_statements, vm_statements
 from event_store.reservations import statements_of
 
 _State = TypeVar("_State")
@@ -42,7 +43,7 @@ class _Decide(Protocol[_State_contra, _Command_contra]):
 
 
 class RecordActivities:
-    """Appends what workflows tell. A machine's quota is reserved in the same transaction."""
+    """Appends what workflows tell. What it takes of quotas is reserved in the same transaction."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -53,15 +54,20 @@ class RecordActivities:
 
     @activity.defn(name=m.RECORD_BUILD)
     async def record_build(self, request: m.RecordInput) -> m.RecordResult:
-        """Append to a build."""
+        """Append to a build; `build.quota` when the organization's allowance is spent."""
         decided = _decided(build_state.fold, build_decide.decide, request.command, request.at)
-        return await self._append(request.build_id, decided)
+        also = build_statements(request.build_id, request.command, request.at)
+        return await self._append(request.build_id, decided, also=also)
 
     @activity.defn(name=m.RECORD_VM)
     async def record_vm(self, request: m.RecordVmInput) -> m.RecordResult:
         """Append to a machine; `vm.quota` when the organization's quota does not allow it."""
         decided = _decided(vm_state.fold, vm_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided, also=statements_of(request.stream_id, request.command))
+        also = (
+            *statements_of(request.stream_id, request.command),
+            *vm_statements(request.stream_id, request.command, request.at),
+        )
+        return await self._append(request.stream_id, decided, also=also)
 
     @activity.defn(name=m.RECORD_IMAGE)
     async def record_image(self, request: m.RecordImageInput) -> m.RecordResult:

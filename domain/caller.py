@@ -12,6 +12,7 @@ class Permission(StrEnum):
     BUILD = "build"
     VM = "vm"
     TEST = "test"
+    UPLOAD = "upload"
 
 
 class Caller(Value):

@@ -1,9 +1,10 @@
-"""What each plan allows its machines to be. All problems are told at once; memory and disk in MiB, times in seconds."""
+"""What each plan allows its callers and their machines. All problems are told at once; MiB and seconds throughout."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from domain.caller import Permission
 from domain.errors import Problem
 from domain.model import Value
 from domain.vm.spec import VmSpec
@@ -13,13 +14,37 @@ _HOUR: Final = 3600
 _SMALLEST_DISK: Final = 1 * _GIB
 
 
+class Rate(Value):
+    """How often one caller may ask: `burst` requests, then `per_second`; `at_once` bounds those that are open."""
+
+    per_second: float
+    burst: int
+    at_once: int
+
+
+class Allowance(Value):
+    """What a metered organization may spend. A day is the last 24 hours, whenever that is.
+
+    `open_builds` are builds that were asked for and do not rest; `vm_minutes` are reserved with a machine's
+    whole life and given back when it is deleted earlier.
+    """
+
+    builds_per_day: int
+    open_builds: int
+    vm_minutes_per_day: int
+
+
 class Plan(Value):
     """The most that an organization may have at one time. `longest_ttl` bounds each machine's life.
 
-    `persistent` allows machines without an end, `egress` a way out of the guest's network.
+    `persistent` allows machines without an end, `egress` a way out of the guest's network. Nothing is metered
+    without an `allowance`; one that has it has no persistent machines.
     """
 
     name: str
+    permissions: frozenset[Permission] = frozenset(Permission)
+    rate: Rate = Rate(per_second=20, burst=200, at_once=64)
+    allowance: Allowance | None = None
     vms: int
     memory: int
     cpus: int
@@ -40,6 +65,7 @@ class Usage(Value):
 
 _OPERATOR = Plan(
     name="operator",
+    rate=Rate(per_second=500, burst=5000, at_once=1024),
     vms=2000,
     memory=4096 * _GIB,
     cpus=4096,
@@ -54,6 +80,9 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
         "self-hosted": _OPERATOR,  # what a factory without accounts calls its only caller's plan
         "guest": Plan(
             name="guest",
+            permissions=frozenset({Permission.READ, Permission.BUILD, Permission.VM}),
+            rate=Rate(per_second=2, burst=60, at_once=8),
+            allowance=Allowance(builds_per_day=5, open_builds=2, vm_minutes_per_day=120),
             vms=1,
             memory=1 * _GIB,
             cpus=1,

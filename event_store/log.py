@@ -17,6 +17,7 @@ from domain.event import Event
 from domain.model import Value
 from event_store.connections import ALIVE
 from event_store.mapper import Cause, DomainMapper, RecordedEvent
+from event_store.metering import over_allowance
 from event_store.names import LOG_SCHEMA, LOG_TABLE
 from event_store.reservations import refusal
 
@@ -98,7 +99,7 @@ class EventLog:
                     return False
                 raise
             except PersistenceError as error:
-                refused = refusal(error)
+                refused = refusal(error) or over_allowance(error)
                 if refused is not None:
                     raise refused from error
                 raise

@@ -4,6 +4,7 @@ from typing import Any, Literal, Protocol
 
 from psycopg import AsyncConnection
 
+from event_store.metering import MeterQueries
 from event_store.models.builds import BuildQueries
 from event_store.models.images import ImageQueries
 from event_store.models.suites import SuiteQueries
@@ -31,6 +32,7 @@ class OrgReads:
         self.suites = SuiteQueries(connection)
         self.test_runs = RunQueries(connection)
         self.images = ImageQueries(connection)
+        self.meters = MeterQueries(connection)
 
     def of(self, model: Model) -> VersionQueries:
         """Choose the questions about one kind of aggregate."""

@@ -12,6 +12,7 @@ from domain.errors import Fault
 from domain.model import Value
 from event_store.catalog import PROJECTIONS
 from event_store.log import create_log_tables
+from event_store.metering_schema import METERING_STATEMENTS
 from event_store.names import FRONT_ROLE, LOG_SCHEMA, LOG_TABLE, OWNER_ROLE, PROJECTIONS_TABLE
 from event_store.projection import Projection
 from event_store.rebuild import rebuild_projection
@@ -113,6 +114,7 @@ _LOG_STATEMENTS: tuple[Composed, ...] = (
         "FOR EACH STATEMENT EXECUTE FUNCTION {}()"
     ).format(_LOG, _GUARD),
     *RESERVATION_STATEMENTS,
+    *METERING_STATEMENTS,
     SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM PUBLIC").format(Identifier(LOG_SCHEMA)),
     SQL("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {} FROM PUBLIC").format(Identifier(LOG_SCHEMA)),
 )

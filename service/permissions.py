@@ -46,10 +46,10 @@ TOOL_PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "get_vm_screenshot": Permission.READ,
         "run_vm_command": Permission.VM,
         "get_console_link": Permission.VM,
-        "create_image_upload": Permission.VM,
+        "create_image_upload": Permission.UPLOAD,
         "list_images": Permission.READ,
         "get_image": Permission.READ,
-        "delete_image": Permission.VM,
+        "delete_image": Permission.UPLOAD,
     }
 )
 

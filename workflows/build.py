@@ -3,13 +3,14 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from workflows import policies
 from workflows.board import Board
 from workflows.build_models import BuildInput, BuildOutcome, Resume
 from workflows.build_pipeline import BuildPipeline, StepFailed
 from workflows.recording import record_build
+from workflows.refusal import refused
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import read_failure
@@ -39,6 +40,8 @@ class BuildWorkflow:
         self._pipeline = BuildPipeline(start, self._board)
         self._commands = list(start.resume.commands) if start.resume else []
         self._parked = False
+        self._opened = False
+        self._refusal: ApplicationError | None = None
         self._retry: RetryCommand | None = None
         self._cancel: CancelCommand | None = None
         self._work: asyncio.Task[None] | None = None
@@ -74,10 +77,30 @@ class BuildWorkflow:
             if self._work is not None:
                 self._work.cancel()
 
+    @workflow.update
+    async def accepted(self) -> None:
+        """Wait until the log has the request; fails as the request does."""
+        await workflow.wait_condition(lambda: self._opened or self._refusal is not None)
+        if self._refusal is not None:
+            raise self._refusal
+
     async def _open(self, start: BuildInput) -> None:
+        """Record the request; one that is refused fails the workflow, so that its id may be used again."""
         if start.resume is None:
-            await record_build(self._request.build_id, RequestBuild(request=start.request))
+            try:
+                await record_build(self._request.build_id, RequestBuild(request=start.request))
+            except FailureError as error:
+                if not is_cancelled_exception(error):
+                    await self._refuse(refused(read_failure(error)))
+                raise
+        self._opened = True
         self._board.state("building")
+
+    async def _refuse(self, refusal: ApplicationError) -> None:
+        """Answer who started this build and waits, then fail."""
+        self._refusal = refusal
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        raise refusal
 
     async def _worked(self) -> None:
         """Run the pipeline as a task of its own, so that a `cancel` signal can reach into it."""

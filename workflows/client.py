@@ -2,14 +2,21 @@
 
 from datetime import timedelta
 
-from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from domain import jobs
 from domain.build.inputs import BuildRequest
 from domain.canonical import digest
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
+from domain.plan import plan_of
 from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
@@ -17,6 +24,9 @@ from workflows.commands import CancelCommand, RetryCommand, ValidateInput, Valid
 from workflows.connect import Connected
 from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, unavailable
 from workflows.validate import ValidateRecipeWorkflow
+
+_ANSWER_LIMIT = timedelta(seconds=24)
+"""Nobody waits inside a request for longer than 25 seconds."""
 
 
 def workflow_id(build_id: str) -> str:
@@ -31,7 +41,15 @@ class FactoryClient:
         self._connected = connected
 
     async def start_build(self, request: BuildRequest) -> None:
-        """Start a build. Starting the same id again, while it runs or later, changes nothing."""
+        """Start a build. Starting the same id again, while it runs or later, changes nothing.
+
+        Where the plan has an allowance this waits until the log has the request; one that was refused may be asked
+        for again under its id.
+
+        Raises:
+            Verdict: `build.quota`.
+
+        """
         name = str(request.recipe.get("name"))
         card = JobCard(
             workflow_id=workflow_id(request.build_id),
@@ -42,7 +60,39 @@ class FactoryClient:
             input_digest=request.input_digest,
             summary=f"Build {name}",
         )
-        await start_job(await self._connected(), BuildWorkflow.run, BuildInput(request=request), card)
+        if plan_of(request.plan).allowance is None:
+            await start_job(await self._connected(), BuildWorkflow.run, BuildInput(request=request), card)
+        else:
+            await self._start_and_see(BuildInput(request=request), card)
+
+    async def _start_and_see(self, start: BuildInput, card: JobCard) -> None:
+        operation = WithStartWorkflowOperation(
+            BuildWorkflow.run,
+            start,
+            id=card.workflow_id,
+            task_queue=policies.CORE_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            memo=card.memo,
+            search_attributes=card.attributes,
+            static_summary=card.summary,
+        )
+        try:
+            await (await self._connected()).execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
+                BuildWorkflow.accepted, start_workflow_operation=operation, rpc_timeout=_ANSWER_LIMIT
+            )
+        except WorkflowAlreadyStartedError:
+            return
+        except WorkflowUpdateFailedError as error:
+            raise refused(error, "build.not_accepted") from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise Fault.because(
+                "temporal.unavailable",
+                "The build's workflow does not answer in time.",
+                next="Repeat the call with the same request_key.",
+            ) from error
+        except RPCError as error:
+            raise unavailable(error) from error
 
     async def build_known(self, build_id: str, org_id: str) -> str | None:
         """Answer the input digest of the build's request, or nothing if this organization has none of that id."""

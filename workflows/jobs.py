@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -116,8 +116,8 @@ def unavailable(error: RPCError) -> Fault:
     )
 
 
-def refused(error: WorkflowFailureError, code: str) -> Verdict | Fault:
-    """Read why a short workflow failed; `code` is for what no part of ours raised."""
+def refused(error: WorkflowFailureError | WorkflowUpdateFailedError, code: str) -> Verdict | Fault:
+    """Read why a short workflow or an update failed; `code` is for what no part of ours raised."""
     cause = error.cause
     if not isinstance(cause, FailureError):
         return Fault.because(code, str(cause), next="Try again shortly.")

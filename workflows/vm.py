@@ -12,9 +12,10 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from workflows import policies
+from workflows.refusal import refused
 from workflows.vm_agent import VmAgent
 from workflows.vm_clock import VmClock
-from workflows.vm_desk import VmDesk, refused
+from workflows.vm_desk import VmDesk
 from workflows.vm_lease import VmLease
 from workflows.vm_power import VmPower
 from workflows.vm_self import VmSelf

@@ -7,6 +7,7 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
+from workflows.refusal import refused
 from workflows.vm_self import VmSelf
 
 with workflow.unsafe.imports_passed_through():
@@ -18,12 +19,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.vm_models import Accepted, ForwardDone, Remembered
 
 Result = TypeVar("Result")
-
-
-def refused(detail: FailureDetail) -> ApplicationError:
-    """Say no to who asked, in the form in which failures cross Temporal; it is never retried."""
-    problem = detail.problems[0]
-    return ApplicationError(problem.message, detail, type=problem.code, non_retryable=True)
 
 
 class VmDesk:
@@ -94,7 +89,10 @@ class VmDesk:
         expires_at = None if order.seconds is None else workflow.now() + timedelta(seconds=order.seconds)
         fact = c.RecordExtended(expires_at=expires_at, requested_by=order.requested_by, command_id=order.command_id)
         news = f"lives until {expires_at:%Y-%m-%d %H:%M:%S} UTC" if expires_at else "stays until it is deleted"
-        version = await self._vm.record(fact, news, expires_at=expires_at, warned=False, used_at=workflow.now())
+        try:
+            version = await self._vm.record(fact, news, expires_at=expires_at, warned=False, used_at=workflow.now())
+        except FailureError as error:
+            raise await self._ended(order.command_id, read_failure(error)) from error
         self._remember(order.command_id, version)
         return Accepted(command_id=order.command_id, version=version)
 
@@ -140,9 +138,12 @@ class VmDesk:
         try:
             return await question
         except ActivityError as error:
-            detail = read_failure(error)
-            await self._vm.record(c.EndOrder(command_id=command_id, cause=detail.kind, problems=detail.problems))
-            raise refused(detail) from error
+            raise await self._ended(command_id, read_failure(error)) from error
+
+    async def _ended(self, command_id: str, detail: FailureDetail) -> ApplicationError:
+        """End a command that could not be done; answers what to raise."""
+        await self._vm.record(c.EndOrder(command_id=command_id, cause=detail.kind, problems=detail.problems))
+        return refused(detail)
 
     async def _accept(
         self, command_id: str, kind: o.OrderKind, requested_by: str, snapshot_id: str | None = None

@@ -7,11 +7,15 @@ from domain.model import Value
 
 
 class BuildRequest(Value):
-    """A validated request. `recipe` is the canonical document of `domain.recipe.schema.Recipe`."""
+    """A validated request. `recipe` is the canonical document of `domain.recipe.schema.Recipe`.
+
+    `plan` names the organization's plan, whose allowance guards the first event.
+    """
 
     build_id: str
     org_id: str
     requested_by: str
+    plan: str = "self-hosted"
     recipe: dict[str, Any]
     retry_of: str | None = None
 

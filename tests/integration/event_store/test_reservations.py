@@ -34,7 +34,7 @@ async def record(log: EventLog, vm_id: str, command: VmCommand) -> RecordResult:
 
 
 def asked(vm_id: str, *, org: str = "org", memory: int = 512, plan: str = "free") -> RequestVm:
-    return RequestVm(request=request(vm_id, org_id=org, plan=plan, memory=memory))
+    return RequestVm(request=request(vm_id, org_id=org, plan=plan, memory=memory, ttl=600))
 
 
 async def test_fifty_requests_at_once_get_what_the_plan_allows_and_not_one_more(log: EventLog) -> None:
