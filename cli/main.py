@@ -5,6 +5,7 @@ import sys
 import typer
 
 import cli.client.app
+import cli.guests
 import cli.rebuild
 import cli.replay
 import cli.stack.app
@@ -25,6 +26,7 @@ def build_app() -> typer.Typer:
     cli.client.app.register(app)
     cli.replay.register(app)
     cli.rebuild.register(app)
+    cli.guests.register(app)
     return app
 
 

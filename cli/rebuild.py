@@ -1,10 +1,8 @@
 """`openfactory rebuild-projections`: makes the read models anew from the event log."""
 
 import json
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,10 +11,9 @@ from rich.table import Table
 
 from cli.client import exits
 from cli.client.words import duration, problem_text
-from cli.stack.state import read_state
-from domain.errors import FactoryError, Problem, Verdict
+from cli.stack.database import owner_url
+from domain.errors import FactoryError, Problem
 from infra import settings as configuration
-from infra.settings import Settings
 
 if TYPE_CHECKING:
     from event_store.rebuild import Rebuilt
@@ -58,29 +55,6 @@ def rebuild_projections(
         out.print(f"{len(rebuilt)} read model(s) rebuilt in {duration(seconds)}.")
 
 
-def owner_url(settings: Settings) -> str:
-    """Return the database's address for its owner role: DATABASE_URL, else that of the running stack.
-
-    An embedded database's address is in no file: it is read from the environment of the stack's own
-    parts, as proc(5) shows it to their user alone.
-
-    Raises:
-        Verdict: `rebuild.no_database`.
-
-    """
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    state = read_state(settings.run / "state.json")
-    for part in state.parts if state is not None else ():
-        if part.pid is not None and (url := _variable(part.pid, "DATABASE_URL")):
-            return url
-    raise Verdict.because(
-        "rebuild.no_database",
-        f"No stack runs on {settings.home}, and DATABASE_URL is not set.",
-        next="Start the stack with ./openfactory up, or set DATABASE_URL to the owner role's address.",
-    )
-
-
 def _no_answer(error: Exception) -> Problem:
     return Problem(
         code="database.unavailable",
@@ -88,15 +62,6 @@ def _no_answer(error: Exception) -> Problem:
         retryable=True,
         next="Look at ./openfactory status, or check DATABASE_URL.",
     )
-
-
-def _variable(pid: int, name: str) -> str | None:
-    prefix = os.fsencode(f"{name}=")
-    try:
-        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return next((os.fsdecode(pair.removeprefix(prefix)) for pair in pairs if pair.startswith(prefix)), None)
 
 
 def _table(rebuilt: "Sequence[Rebuilt]") -> Table:

@@ -3,6 +3,8 @@
 from aiohttp import web
 
 from console.clients import PLACEHOLDER, client_setups
+from console.guard import content_policy
+from console.guests import invitation
 from console.html import Markup, Pages, joined
 from console.keys import BOARD, FACTORY, PAGES
 from domain.views import FactoryHealth, PartHealth
@@ -14,9 +16,14 @@ async def front_page(request: web.Request) -> web.Response:
     """Answer `/`."""
     health = await request.app[BOARD].look()
     pages = request.app[PAGES]
-    mcp_url = f"{request.app[FACTORY].public_url}/mcp-stream/mcp"
-    page = pages.page("OpenFactory", _front(pages, health, mcp_url))
-    return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
+    factory = request.app[FACTORY]
+    mcp_url = f"{factory.public_url}/mcp-stream/mcp"
+    guests = Markup("") if factory.guests is None else invitation(pages)
+    page = pages.page("OpenFactory", _front(pages, health, mcp_url, guests))
+    headers = {"Cache-Control": "no-store"}
+    if factory.guests is not None:
+        headers["Content-Security-Policy"] = content_policy(forms=True)
+    return web.Response(text=page, content_type="text/html", headers=headers)
 
 
 async def style_sheet(request: web.Request) -> web.Response:
@@ -31,7 +38,7 @@ async def mark(request: web.Request) -> web.Response:
     return web.Response(body=request.app[PAGES].mark, content_type="image/svg+xml", headers=headers)
 
 
-def _front(pages: Pages, health: FactoryHealth, mcp_url: str) -> Markup:
+def _front(pages: Pages, health: FactoryHealth, mcp_url: str, guests: Markup) -> Markup:
     down = sum(not part.ok for part in health.parts)
     verb = "does" if down == 1 else "do"
     words = "every part answers" if health.ok else f"{down} of {len(health.parts)} parts {verb} not answer"
@@ -43,6 +50,7 @@ def _front(pages: Pages, health: FactoryHealth, mcp_url: str) -> Markup:
         parts=joined(_part(pages, part) for part in health.parts),
         mcp_url=mcp_url,
         placeholder=PLACEHOLDER,
+        guests=guests,
         clients=joined(
             pages.part("client", open=Markup("" if number else " open"), **setup._asdict())
             for number, setup in enumerate(setups)

@@ -13,12 +13,18 @@ from service.hosts import host_allowed, origin_allowed
 
 _log = logging.getLogger(__name__)
 
-# Pages have one style sheet, one picture and no script.
-_CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+
+def content_policy(*, forms: bool = False) -> str:
+    """Tell browsers what a page has: one style sheet, one picture, no script, and forms only if it says so."""
+    action = "'self'" if forms else "'none'"
+    return (
+        f"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {action}; "
+        "frame-ancestors 'none'"
+    )
+
+
 _HEADERS = {
-    "Content-Security-Policy": _CONTENT_POLICY,
+    "Content-Security-Policy": content_policy(),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",

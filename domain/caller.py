@@ -1,5 +1,6 @@
 """Who asks, and what they may do."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from domain.model import Value
@@ -16,9 +17,10 @@ class Permission(StrEnum):
 
 
 class Caller(Value):
-    """An authenticated caller of one organization."""
+    """An authenticated caller of one organization. `expires_at` is when the credential ends, if it does."""
 
     org_id: str
     subject: str
     plan: str
     permissions: frozenset[Permission]
+    expires_at: datetime | None = None

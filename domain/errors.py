@@ -72,6 +72,14 @@ class Verdict(FactoryError):
     """The request, recipe, image or guest is wrong; repeating it gives the same answer."""
 
 
+class RateLimited(Verdict):
+    """Too much was asked at once; after `retry_after` seconds the same request may be made again."""
+
+    def __init__(self, *problems: Problem, retry_after: float = 1.0) -> None:
+        super().__init__(*problems)
+        self.retry_after = retry_after
+
+
 class Fault(FactoryError):
     """The factory is wrong; a later attempt may succeed."""
 

@@ -6,18 +6,21 @@ from typing import Any, Literal
 from domain.artifacts import Artifact
 from domain.build.state import BuildStatus, Failure, StepState
 from domain.errors import Problem
+from domain.metering import Quota
 from domain.model import Value
 from domain.verification import AssertionResult, Firmware
 
 
 class WhoAmI(Value):
-    """The caller as the factory knows them."""
+    """The caller as the factory knows them. Where nothing is metered there are no quotas."""
 
     subject: str
     org_id: str
     plan: str
     permissions: tuple[str, ...]
     factory_version: str
+    expires_at: datetime | None = None
+    quotas: tuple[Quota, ...] = ()
 
 
 class RecipeSummary(Value):

@@ -43,6 +43,7 @@ class Settings(Value):
     setting the same variable for them. A host worker is never given the database's addresses.
     `relay_bind` is where a host's console relay listens (`address:port`, port 0 is any free one), `relay_url` how
     the gateway reaches it, if that is another address; `relay_secret` is what gateway and remote hosts share.
+    `guests` lets people without a key in, metered.
     """
 
     home: Path
@@ -66,6 +67,7 @@ class Settings(Value):
     security_mirror: str | None = None
     image_mirror: str | None = None
     egress_allow: tuple[str, ...] = ()
+    guests: bool = False
 
     @property
     def secrets(self) -> Path:
@@ -123,6 +125,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         security_mirror=env.get("OPENFACTORY_SECURITY_MIRROR") or None,
         image_mirror=env.get("OPENFACTORY_IMAGE_MIRROR") or None,
         egress_allow=_networks(env, "OPENFACTORY_EGRESS_ALLOW"),
+        guests=_switch(env, "OPENFACTORY_GUESTS"),
     )
 
 
@@ -174,6 +177,13 @@ def _accelerator(env: Mapping[str, str]) -> Literal["auto", "kvm", "tcg"]:
             value=text,
         )
     return text
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name) or "off"
+    if text not in ("on", "off"):
+        raise Verdict.because("settings.invalid", f"{name} must be on or off", path=name, value=text)
+    return text == "on"
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Lets only authenticated requests through to the MCP transports."""
 
 import json
+import math
+from contextlib import ExitStack
 from typing import Final
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
@@ -11,18 +13,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.caller import Caller
-from domain.errors import Fault, Problem, Verdict
+from domain.errors import Fault, Problem, RateLimited, Verdict
 from mcp_server.callers import SCOPE_KEY
+from service.admission.denials import Denial
+from service.admission.networks import network_of
 from service.factory import Factory
 from service.identity import authenticate
 
 _OPEN: Final = frozenset({"/healthz"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
 class BearerAuth:
-    """Puts the caller of `Authorization: Bearer …` (RFC 6750) into the request's scope, or answers 401.
+    """Puts the caller of `Authorization: Bearer …` (RFC 6750) or `X-Guest-Id: …` into the request's scope.
 
-    Pure ASGI, because a middleware that buffers would break streaming.
+    Whoever is nobody gets 401, whoever asks too much 429, and both are counted. Pure ASGI, because a middleware
+    that buffers would break streaming.
     """
 
     def __init__(self, app: ASGIApp, factory: Factory) -> None:
@@ -34,15 +40,24 @@ class BearerAuth:
         if scope["type"] != "http" or scope["path"] in _OPEN:
             await self._app(scope, receive, send)
             return
-        credential = _bearer(Headers(scope=scope).get("authorization"))
-        try:
-            caller = await authenticate(self._factory, credential)
-        except Verdict as verdict:
-            await _unauthorized(verdict.problems[0])(scope, receive, send)
-            return
-        except Fault as fault:
-            await _answer(503, fault.problems[0], {"Retry-After": "2"})(scope, receive, send)
-            return
+        headers = Headers(scope=scope)
+        network = network_of(_address(scope, headers))
+        caller: Caller | None = None
+        with ExitStack() as stack:
+            try:
+                caller = await authenticate(
+                    self._factory, _bearer(headers.get("authorization")), headers.get("x-guest-id")
+                )
+                stack.enter_context(self._factory.limits.entered(caller, network))
+            except Fault as fault:
+                await _answer(503, fault.problems[0], {"Retry-After": "2"})(scope, receive, send)
+                return
+            except Verdict as verdict:
+                await self._refused(verdict, scope["path"], caller, network)(scope, receive, send)
+                return
+            await self._pass_on(caller, scope, receive, send)
+
+    async def _pass_on(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         user = AuthenticatedUser(_token(caller))
         scope = {**scope, "user": user, SCOPE_KEY: caller}
         # The SDK ties sessions and sealed request states to this user.
@@ -51,6 +66,27 @@ class BearerAuth:
             await self._app(scope, receive, send)
         finally:
             auth_context_var.reset(reset)
+
+    def _refused(self, verdict: Verdict, path: str, caller: Caller | None, network: str) -> Response:
+        if caller is None:
+            try:
+                self._factory.limits.refuse_stranger(network)
+            except RateLimited as limited:
+                verdict = limited
+        org_id, subject = ("", "") if caller is None else (caller.org_id, caller.subject)
+        self._factory.denials.note(Denial(verdict.code, path, org_id, subject, network))
+        problem = verdict.problems[0]
+        if not isinstance(verdict, RateLimited):
+            return _unauthorized(problem)
+        seconds = math.ceil(verdict.retry_after)
+        return _answer(429, problem, {"Retry-After": str(seconds)}, retry_after=seconds)
+
+
+def _address(scope: Scope, headers: Headers) -> str | None:
+    """Return the client's address: the gateway on this machine tells it, and lets no client say it."""
+    told = headers.get("x-forwarded-for")
+    near = scope["client"][0] if scope.get("client") else None
+    return told if told and near in _LOOPBACK else near
 
 
 def _bearer(header: str | None) -> str | None:
@@ -69,6 +105,6 @@ def _unauthorized(problem: Problem) -> Response:
     return _answer(401, problem, {"WWW-Authenticate": f'Bearer realm="openfactory"{error}'})
 
 
-def _answer(status: int, problem: Problem, headers: dict[str, str]) -> Response:
-    body = {"error": problem.code, "error_description": problem.message} | problem.model_dump(exclude_none=True)
+def _answer(status: int, problem: Problem, headers: dict[str, str], **more: object) -> Response:
+    body = {"error": problem.code, "error_description": problem.message} | problem.model_dump(exclude_none=True) | more
     return Response(json.dumps(body), status, {**headers, "Cache-Control": "no-store"}, "application/json")

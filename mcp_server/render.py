@@ -31,6 +31,11 @@ def view_text(view: BaseModel) -> str:
 def _whoami(view: WhoAmI) -> Iterable[str]:
     yield f"{view.subject} of organization {view.org_id}, plan {view.plan}."
     yield f"Permissions: {', '.join(view.permissions) or 'none'}. Factory version {view.factory_version}."
+    if view.expires_at is not None:
+        yield f"Valid until {view.expires_at:%Y-%m-%d %H:%M} UTC."
+    for quota in view.quotas:
+        back = f", more comes back at {quota.frees_at:%Y-%m-%d %H:%M} UTC" if quota.frees_at else ""
+        yield f"  {quota.name}: {quota.left} of {quota.limit} left{back}"
 
 
 def _recipes(view: RecipeList) -> Iterable[str]:

@@ -9,6 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 
 from domain.errors import Verdict
 from mcp_server.callers import CallerOf, caller_of_request
+from mcp_server.denials import note_denial
 from mcp_server.face import tools_of
 from mcp_server.instructions import INSTRUCTIONS
 from mcp_server.tools.builds import BuildTools
@@ -42,8 +43,10 @@ def build_server(factory: Factory, caller_of: CallerOf = caller_of_request) -> M
     """Make the server. It opens nothing: the factory's parts are open already and stay so."""
 
     async def only_allowed(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Leave out of the list what the caller may not use; the service refuses the call itself."""
+        """Leave out of the list what the caller may not use; the service refuses the call itself, which is counted."""
         result = await call_next(ctx)
+        if ctx.method == "tools/call":
+            note_denial(factory, caller_of, ctx, result)
         if ctx.method != "tools/list" or not isinstance(result, dict):
             return result
         try:

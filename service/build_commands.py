@@ -6,6 +6,7 @@ from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
 from domain.views import BuildView
+from service.allowances import builds_left
 from service.build_create import VISIBLE_SECONDS
 from service.build_view import FOLLOW, accepted, build_view
 from service.factory import Factory
@@ -22,7 +23,7 @@ async def retry_build(factory: Factory, caller: Caller, build_id: str, *, reques
     A repeated request key is harmless: the workflow remembers which commands it obeyed.
 
     Raises:
-        Verdict: `build.not_found`, `build.not_failed`, or `build.retry_closed`.
+        Verdict: `build.not_found`, `build.not_failed`, `build.retry_closed`, or `build.quota`.
 
     """
     require(caller, "retry_build")
@@ -42,6 +43,9 @@ async def retry_build(factory: Factory, caller: Caller, build_id: str, *, reques
             path="build_id",
             next=f"Call create_build with the same recipe and retry_of={build_id}; finished layers are reused.",
         )
+    problems = await builds_left(factory, caller)
+    if problems:
+        raise Verdict(*problems)
     await factory.workflows.retry_build(build_id, RetryCommand(command_id=command_id, requested_by=caller.subject))
     return await _after(factory, caller, state)
 

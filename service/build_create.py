@@ -5,6 +5,7 @@ from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
 from domain.views import BuildView
+from service.allowances import builds_left
 from service.build_view import accepted, build_view
 from service.factory import Factory
 from service.ids import derived_id
@@ -31,7 +32,8 @@ async def create_build(
     twice, whether the first request is done, under way, or its answer was lost.
 
     Raises:
-        Verdict: what is wrong with the recipe, `request_key.reused`, or `build.not_found` for `retry_of`.
+        Verdict: what is wrong with the recipe, `request_key.reused`, `build.quota`, or `build.not_found` for
+            `retry_of`.
 
     """
     require(caller, TOOL)
@@ -41,11 +43,19 @@ async def create_build(
         await visible_build(factory, caller, retry_of)
     build_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
     request = BuildRequest(
-        build_id=build_id, org_id=caller.org_id, requested_by=caller.subject, recipe=recipe, retry_of=retry_of
+        build_id=build_id,
+        org_id=caller.org_id,
+        requested_by=caller.subject,
+        plan=caller.plan,
+        recipe=recipe,
+        retry_of=retry_of,
     )
     earlier = None if request_key is None else await _earlier(factory, request)
     if earlier is not None:
         return earlier
+    problems = await builds_left(factory, caller)
+    if problems:
+        raise Verdict(*problems)
     await factory.workflows.start_build(request)
     return await _started(factory, request)
 

@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from domain.version import VERSION
+from service.guest_ports import DenialLog, Guests
+from service.limits import Limits
 from service.ports import (
     ConsoleAdmission,
     ConsoleTickets,
@@ -36,7 +38,7 @@ class Factory:
     """Open parts and fixed facts.
 
     `public_url` has no slash at its end; `allowed_hosts` are the names, without a port, by which
-    browsers and clients may call the factory.
+    browsers and clients may call the factory. Without `guests` there are none.
     """
 
     reads: ReadModels
@@ -51,9 +53,12 @@ class Factory:
     consoles: ConsoleAdmission
     tickets: ConsoleTickets
     credentials: CredentialVerifier
+    denials: DenialLog
     catalog: Catalog
     public_url: str
     allowed_hosts: tuple[str, ...] = ()
+    guests: Guests | None = None
+    limits: Limits = field(default_factory=Limits)
     version: str = VERSION
     now: Callable[[], datetime] = _now
     new_id: Callable[[], str] = _random_id

@@ -12,6 +12,7 @@ from domain.caller import Caller
 from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
+from domain.metering import Spent
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
@@ -61,6 +62,14 @@ class ImageReads(Protocol):
         ...
 
 
+class MeterReads(Protocol):
+    """What one organization has spent of its allowance."""
+
+    async def spent(self) -> Spent:
+        """Return what counts now."""
+        ...
+
+
 class OrgReads(Protocol):
     """The read models as one organization sees them; other organizations' rows do not exist here."""
 
@@ -77,6 +86,11 @@ class OrgReads(Protocol):
     @property
     def images(self) -> ImageReads:
         """The uploaded images."""
+        ...
+
+    @property
+    def meters(self) -> MeterReads:
+        """What was spent."""
         ...
 
     @property

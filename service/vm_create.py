@@ -7,12 +7,14 @@ from domain.artifacts import Verification
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
+from domain.metering import minutes_of
 from domain.model import Value
 from domain.plan import Plan, check_quota, check_spec, needs, plan_of
 from domain.verification import Firmware
 from domain.vm.inputs import VmRequest
 from domain.vm.spec import ImageRef, VmSpec
 from domain.vm.views import VmView
+from service.allowances import minutes_left
 from service.build_create import VISIBLE_SECONDS
 from service.factory import Factory
 from service.ids import derived_id, is_build_id
@@ -122,6 +124,8 @@ async def _refuse_too_much(factory: Factory, caller: Caller, plan: Plan, spec: V
     if not problems:
         async with factory.reads.org(caller.org_id) as reads:
             problems = check_quota(plan, await reads.vms.usage(), needs(spec))
+        if spec.ttl is not None:
+            problems += await minutes_left(factory, caller, minutes_of(spec.ttl))
     if problems:
         raise Verdict(*problems)
 

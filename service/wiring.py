@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from domain.errors import Verdict
 from event_store.front import FrontDatabase
 from infra.console_tickets import ticket_signer
+from infra.guest_tokens import GuestSigner
 from infra.keys import Secrets
 from infra.log_reader import LogReader
 from infra.objects import S3ObjectStore
@@ -14,7 +15,9 @@ from infra.signed_links import LinkSigner
 from infra.uploads import UploadSigner
 from service.admission.credentials import OperatorKeyVerifier
 from service.admission.database import AdmissionDatabase
+from service.admission.denials import Denials
 from service.admission.grants import ConsoleGrants
+from service.admission.guests import GuestBook
 from service.factory import Factory
 from service.hosts import allowed_hosts
 from service.recipe_catalog import load_catalog
@@ -56,6 +59,7 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
         async with (
             FrontDatabase(settings.front_database_url.get_secret_value()) as reads,
             AdmissionDatabase(settings.admission_database_url.get_secret_value()) as admission,
+            Denials(admission) as denials,
         ):
             yield Factory(
                 reads=reads,
@@ -70,6 +74,8 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
                 consoles=ConsoleGrants(admission),
                 tickets=ticket_signer(settings),
                 credentials=OperatorKeyVerifier(secrets.operator_key()),
+                denials=denials,
+                guests=GuestBook(admission, GuestSigner(secrets.signing_key())) if settings.guests else None,
                 catalog=load_catalog(),
                 public_url=settings.public_url,
                 allowed_hosts=allowed_hosts(settings.public_url, settings.allowed_hosts),

@@ -1,4 +1,4 @@
-"""The admission role and its tables, which hold nothing that cannot be lost: who is let in just now.
+"""The admission role and its tables: who is let in just now, and who was not.
 
 The role owns its own schema and sees nothing else, and no other role sees that schema.
 """
@@ -39,6 +39,29 @@ _TABLES: tuple[LiteralString, ...] = (
         ends_at timestamptz NOT NULL
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS admission.guests (
+        guest_id text PRIMARY KEY,
+        network text NOT NULL,
+        minted_by text NOT NULL,
+        minted_at timestamptz NOT NULL DEFAULT now(),
+        expires_at timestamptz NOT NULL,
+        revoked_at timestamptz
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS guests_by_time ON admission.guests (minted_at)",
+    """
+    CREATE TABLE IF NOT EXISTS admission.denials (
+        at timestamptz NOT NULL DEFAULT now(),
+        code text NOT NULL,
+        what text NOT NULL,
+        org_id text NOT NULL,
+        subject text NOT NULL,
+        network text NOT NULL,
+        times bigint NOT NULL
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS denials_by_time ON admission.denials (at)",
 )
 
 

@@ -12,7 +12,8 @@ from domain.build.inputs import BuildRequest
 from domain.build.names import BuildTag
 from domain.build.state import BuildState, BuildStatus, evolve
 from domain.caller import Caller, Permission
-from domain.errors import Fault, Problem
+from domain.errors import Fault, Problem, Verdict
+from domain.guest import Guest, guest_caller
 from domain.image.state import ImageState
 from domain.suite.state import SuiteState
 from domain.test_run.state import RunState
@@ -30,6 +31,7 @@ from service.factory import Factory
 from service.hosts import allowed_hosts
 from service.recipe_catalog import load_catalog
 from tests.fakes.consoles import FakeGrants
+from tests.fakes.guests import FakeDenials, FakeGuests, FakeMeters
 from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
@@ -39,6 +41,15 @@ from workflows.commands import CancelCommand, RetryCommand, ValidateInput, Valid
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 READER = Caller(org_id="local", subject="reader", plan="free", permissions=frozenset({Permission.READ}))
 NOBODY = Caller(org_id="local", subject="nobody", plan="free", permissions=frozenset())
+GUEST = guest_caller(
+    Guest(
+        guest_id="0123456789abcdef",
+        network="192.0.2.1",
+        minted_by="page",
+        minted_at=NOW,
+        expires_at=NOW + timedelta(days=30),
+    )
+)
 STRANGER = OPERATOR.model_copy(update={"org_id": "other", "subject": "stranger"})
 KEYS = {"operator-key": OPERATOR, "reader-key": READER, "nobody-key": NOBODY, "stranger-key": STRANGER}
 
@@ -71,6 +82,11 @@ class FakeReads:
             vms=FakeVmReads(self.vms, org_id),
             suites=FakeSuiteReads(self.suites, org_id),
             test_runs=FakeRunReads(self.test_runs, org_id),
+            meters=FakeMeters(
+                [state for state in self.builds.values() if state.org_id == org_id],
+                [state for state in self.vms.values() if state.org_id == org_id],
+                NOW,
+            ),
         )
 
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
@@ -94,6 +110,7 @@ class _OrgReads:
     vms: FakeVmReads
     suites: FakeSuiteReads
     test_runs: FakeRunReads
+    meters: FakeMeters
 
 
 class _BuildReads:
@@ -154,9 +171,12 @@ class FakeWorkflows:
         self.validated: list[ValidateInput] = []
         self.lagging = False
         self.away = False
+        self.spent = False
 
     async def start_build(self, request: BuildRequest) -> None:
         await self.ping()
+        if self.spent:
+            raise Verdict.because("build.quota", "the last one was taken just now")
         if any(known.build_id == request.build_id for known in self.started):
             return
         self.started.append(request)
@@ -269,6 +289,7 @@ class World:
     objects: FakeObjectStore = field(default_factory=FakeObjectStore)
     now: datetime = NOW
     public_url: str = "http://127.0.0.1:7300"
+    guests_on: bool = True
 
     def __post_init__(self) -> None:
         self.workflows = FakeWorkflows(self.reads)
@@ -276,6 +297,8 @@ class World:
         self.tests = FakeTests(self.reads.suites, self.reads.test_runs)
         self.vms = FakeMachines(self.reads.vms, self.objects)
         self.grants = FakeGrants(now=lambda: self.now)
+        self.denials = FakeDenials()
+        self.guests = FakeGuests(now=lambda: self.now)
         numbers = itertools.count(1)
         self.factory = Factory(
             reads=self.reads,
@@ -290,6 +313,8 @@ class World:
             consoles=self.grants,
             tickets=TicketSigner(b"k" * 32),
             credentials=FakeCredentials(),
+            denials=self.denials,
+            guests=self.guests if self.guests_on else None,
             catalog=load_catalog(),
             public_url=self.public_url,
             allowed_hosts=allowed_hosts(self.public_url, ("factory.test",)),

@@ -9,6 +9,7 @@ from activities.record_models import RECORD_BUILD, RecordInput, RecordResult
 from domain.build.decide import decide
 from domain.build.events import BuildEvent
 from domain.build.state import BuildState, BuildStatus, fold
+from domain.errors import Verdict
 
 
 class FakeRecording:
@@ -17,10 +18,13 @@ class FakeRecording:
     def __init__(self) -> None:
         self.streams: dict[str, list[BuildEvent]] = defaultdict(list)
         self._grown = asyncio.Condition()
+        self.refusal: Verdict | None = None
 
     @activity.defn(name=RECORD_BUILD)
     async def record_build(self, request: RecordInput) -> RecordResult:
         """Decide and append."""
+        if self.refusal is not None and request.command.kind == "request":
+            raise self.refusal
         stream = self.streams[request.build_id]
         new = decide(fold(tuple(stream)), request.command, now=request.at)
         stream.extend(new)

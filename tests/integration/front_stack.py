@@ -95,6 +95,7 @@ class FrontStack:
             "PYTHONPATH": str(_ROOT),
             "OPENFACTORY_HOME": str(self.home),
             "OPENFACTORY_PORT": str(self.gateway_port),
+            "OPENFACTORY_GUESTS": "on",
             "OPENFACTORY_MCP_URL": f"http://127.0.0.1:{self.mcp_port}",
             "OPENFACTORY_FRONT_DATABASE_URL": self.database.front_url,
             "OPENFACTORY_ADMISSION_DATABASE_URL": self.admission_url,

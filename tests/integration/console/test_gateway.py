@@ -228,6 +228,35 @@ async def test_a_console_link_opens_once_and_one_of_a_machine_that_is_gone_says_
             assert (answer.status, (await answer.json())["code"]) == (410, code)
 
 
+async def test_the_button_makes_a_guest_who_may_ask_at_once(
+    http: aiohttp.ClientSession, front_stack: FrontStack
+) -> None:
+    async with http.get("/") as answer:
+        assert 'action="/guest"' in await answer.text()
+        assert "form-action 'self'" in answer.headers["Content-Security-Policy"]
+    async with http.post("/guest", headers={"Accept": "text/html"}) as answer:
+        assert answer.status == 200
+        page = await answer.text()
+    async with http.post("/guest") as answer:
+        made = await answer.json()
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert made["token"] in page  # the browser has the same one again
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"Accept": "application/json, text/event-stream", "X-Guest-Id": made["token"]}
+    async with http.post("/mcp-stream/mcp", json=ask, headers=headers) as answer:
+        assert answer.status == 200
+        listed = await answer.text()
+    assert "create_build" in listed
+    assert "create_test_suite" not in listed
+    async with http.post("/mcp-stream/mcp", json=ask, headers=headers | {"X-Guest-Id": "ofg_x"}) as answer:
+        assert answer.status == 401
+        assert (await answer.json())["code"] == "guest.invalid"
+    async with http.post("/guest", headers={"Origin": "https://evil.example"}) as answer:
+        assert answer.status == 403
+    for module in ("console", "mcp_server"):
+        assert made["token"] not in (front_stack.home / f"{module}.log").read_text()
+
+
 async def test_the_edge_stops_when_told_to_and_its_log_has_no_token(front_stack: FrontStack) -> None:
     assert front_stack.stop("console") == 0
     text = (front_stack.home / "console.log").read_text()

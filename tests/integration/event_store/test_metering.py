@@ -26,8 +26,7 @@ from tests.machines import request
 pytestmark = pytest.mark.integration
 
 NOW = datetime.now(UTC)
-ALLOWANCE = plan_of("guest").allowance
-assert ALLOWANCE is not None
+ALLOWANCE = plan_of("guest").allowance or pytest.fail("guests are not metered")
 
 
 @pytest.fixture

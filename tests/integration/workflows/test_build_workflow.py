@@ -5,13 +5,15 @@ import json
 from datetime import timedelta
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 
+from domain.build.inputs import BuildRequest
 from domain.build.state import BuildStatus
 from domain.errors import Fault, Verdict
 from tests.integration.workflows.conftest import Factory
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildOutcome
+from workflows.client import FactoryClient
 from workflows.commands import CancelCommand, RetryCommand
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -187,3 +189,27 @@ async def _package_layer_digest(handle: WorkflowHandle[BuildWorkflow, BuildOutco
             if found.get("layer", {}).get("kind") == "package":
                 return str(found["layer"]["blob"]["digest"])
     raise AssertionError("the history holds no package layer")
+
+
+async def test_a_metered_build_that_the_log_refuses_is_told_at_once_and_its_id_may_be_used_again(
+    factory: Factory,
+) -> None:
+    async def connected() -> Client:
+        return factory.client
+
+    request = BuildRequest(
+        build_id="metered", org_id="guest-a", requested_by="guest", recipe={"name": "demo"}, plan="guest"
+    )
+    client = FactoryClient(connected)
+    factory.recording.refusal = Verdict.because("build.quota", "all are spent", path="builds_per_day", next="Wait.")
+    async with factory.running():
+        with pytest.raises(Verdict) as refused:
+            await client.start_build(request)
+        assert refused.value.problems == factory.recording.refusal.problems
+        assert factory.recording.names("metered") == []
+        factory.recording.refusal = None
+        await client.start_build(request)
+        await client.start_build(request)
+        await until_status(factory, "metered", "completed")
+        await client.start_build(request)
+    assert factory.recording.names("metered").count("build.requested.v1") == 1

@@ -11,7 +11,7 @@ from domain.image.inputs import ImageRequest
 from domain.vm.commands import RecordSnapshot
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
-from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, published, recipe_document
+from tests.fakes.factory import GUEST, NOBODY, READER, STRANGER, World, failed, published, recipe_document
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
 from tests.machines import request
 from tests.unit.mcp_server.conftest import Connect
@@ -72,10 +72,27 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "list_test_suite_runs": ({"suite_id": ID}, OK, OK, "suite.not_found"),
     "get_test_suite_status": ({"suite_id": ID}, OK, OK, "suite.not_found"),
 }
+# What a guest, who is another organization still, gets where that differs.
+GUEST_ROWS = {
+    "create_image_upload": "permission.denied",
+    "delete_image": "permission.denied",
+    **dict.fromkeys(
+        (
+            "run_verification",
+            "cancel_test_run",
+            "create_test_suite",
+            "update_test_suite",
+            "update_test_suite_targets",
+            "run_test_suite",
+        ),
+        "permission.denied",
+    ),
+}
 CALLERS: dict[str, Caller | None] = {
     "operator": OPERATOR,
     "reader": READER,
     "other organization": STRANGER,
+    "guest": GUEST,
     "without permissions": NOBODY,
     "nobody": None,
 }
@@ -84,7 +101,8 @@ CALLERS: dict[str, Caller | None] = {
 def expected(tool: str, who: str) -> str:
     _, operator, reader, other = ROWS[tool]
     rights = {"without permissions": "permission.denied", "nobody": "auth.required"}
-    return {"operator": operator, "reader": reader, "other organization": other, **rights}[who]
+    guest = GUEST_ROWS.get(tool, other)
+    return {"operator": operator, "reader": reader, "other organization": other, "guest": guest, **rights}[who]
 
 
 def outcome(result: CallToolResult) -> str:
@@ -112,7 +130,7 @@ async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, too
     async with connect(CALLERS[who]) as client:
         result = await client.call_tool(tool, ROWS[tool][0])
     assert outcome(result) == expected(tool, who)
-    if who == "other organization" and tool == "list_builds":
+    if who in {"other organization", "guest"} and tool == "list_builds":
         assert result.structured_content == {"builds": []}
 
 

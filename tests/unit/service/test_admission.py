@@ -34,7 +34,7 @@ async def test_without_a_valid_key_nobody_is_anybody(world: World, credential: s
 
 
 async def test_whoami_tells_permissions_in_a_fixed_order(world: World) -> None:
-    assert (await whoami(world.factory, OPERATOR)).permissions == ("build", "read", "test", "vm")
+    assert (await whoami(world.factory, OPERATOR)).permissions == ("build", "read", "test", "upload", "vm")
 
 
 async def test_without_a_permission_even_whoami_is_refused(world: World) -> None:
