@@ -1,4 +1,4 @@
-"""The book of guests: the same on the fake and in PostgreSQL. Denials are in the table within a second or at the end."""
+"""The book of guests: the same on the fake and in PostgreSQL. Denials are in their table within a second."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable

@@ -92,7 +92,7 @@ async def test_a_guest_sees_what_is_left_and_is_refused_what_is_not(world: World
     for number in range(ALLOWANCE.open_builds):
         await create_build(world.factory, GUEST, recipe_document(), request_key=str(number))
     with pytest.raises(Verdict) as refused:
-        await create_build(world.factory, GUEST, recipe_document(), request_key="one more")
+        await create_build(world.factory, GUEST, recipe_document(), request_key="one-more")
     [problem] = refused.value.problems
     assert (problem.code, problem.path) == ("build.quota", "open_builds")
     assert "cancel_build" in str(problem.next)
