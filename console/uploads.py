@@ -1,5 +1,7 @@
 """Uploads by signed link, resumable: the core of tus 1.0.0 (https://tus.io/protocols/resumable-upload)."""
 
+import re
+
 from aiohttp import web
 
 from console.keys import FACTORY
@@ -11,6 +13,7 @@ _VERSION = "1.0.0"
 _STATUS = {"link.invalid": 403, "link.expired": 410, "upload.wrong_offset": 409, "upload.too_long": 413}
 _CONTENT_TYPE = "application/offset+octet-stream"
 _CHUNK = 1 << 20
+_OFFSET = re.compile(r"[0-9]{1,18}")
 _HEADERS = {"Tus-Resumable": _VERSION, "Cache-Control": "no-store"}
 
 
@@ -36,7 +39,7 @@ async def _take(request: web.Request) -> web.Response:
     if request.content_type != _CONTENT_TYPE:
         raise web.HTTPUnsupportedMediaType(text=f"Content-Type must be {_CONTENT_TYPE}")
     offset = request.headers.get("Upload-Offset", "")
-    if not offset.isdecimal():
+    if not _OFFSET.fullmatch(offset):
         raise Verdict.because(
             "upload.no_offset",
             "The header Upload-Offset must say at which byte this part begins.",

@@ -6,9 +6,21 @@ request may succeed later.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator
 
 from domain.model import Value
+
+
+def _encodable(text: object) -> object:
+    """Replace what UTF-8 cannot hold: a problem quotes its input, which may be anything."""
+    if isinstance(text, str) and not text.isascii():
+        return text.encode(errors="replace").decode()
+    return text
+
+
+Words = Annotated[str, BeforeValidator(_encodable)]
 
 
 class Problem(Value):
@@ -19,12 +31,12 @@ class Problem(Value):
     """
 
     code: str
-    message: str
-    path: str | None = None
-    value: str | None = None
-    suggestions: tuple[str, ...] = ()
+    message: Words
+    path: Words | None = None
+    value: Words | None = None
+    suggestions: tuple[Words, ...] = ()
     retryable: bool = False
-    next: str | None = None
+    next: Words | None = None
 
 
 class FactoryError(Exception):

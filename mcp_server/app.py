@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from mcp_server.auth import BearerAuth
+from mcp_server.bodies import SoundBodies
 from mcp_server.server import build_server
 from service.factory import Factory
 
@@ -36,7 +37,7 @@ def build_app(factory: Factory) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
-        middleware=[Middleware(BearerAuth, factory=factory)],
+        middleware=[Middleware(BearerAuth, factory=factory), Middleware(SoundBodies)],
         routes=[Route("/healthz", _alive), *stream.routes],
     )
 

@@ -13,8 +13,9 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from pydantic import BaseModel, SerializeAsAny, ValidationError
 
-from domain.errors import FactoryError, Problem
+from domain.errors import FactoryError, Problem, Verdict
 from domain.model import Value
+from mcp_server.arguments import strange
 from mcp_server.json_schema import plain_schema, without_words
 from mcp_server.render import view_text
 from mcp_server.render_words import problems_text
@@ -85,17 +86,8 @@ class FactoryTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002 - the SDK's signature
         """Call the tool; every outcome is a `CallToolResult`, nothing is raised but cancellation."""
-        given = {name: value for name, value in arguments.items() if value is not None}
-        problems = self._unknown(given)
-        if problems:
-            return failure(problems)
         try:
-            # Not the SDK's `validate_arguments`: it decodes text that looks like JSON, but a recipe's
-            # text is for our own reader, which also sees keys that come twice.
-            validated = self.fn_metadata.arg_model.model_validate(given).model_dump_one_level()
-        except ValidationError as error:
-            return failure(tuple(_argument_problem(self.name, detail) for detail in error.errors(include_url=False)))
-        try:
+            validated = self._validated({name: value for name, value in arguments.items() if value is not None})
             view = cast("Value", await self.fn(**validated, **{self.context_kwarg or "ctx": context}))
         except FactoryError as error:
             return failure(error.problems)
@@ -107,14 +99,35 @@ class FactoryTool(Tool):
             return pictured(view)
         return success(view)
 
+    def _validated(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Turn what was given into what the method takes.
+
+        Raises:
+            Verdict: `argument.unknown`, `argument.missing` or `argument.invalid`.
+
+        """
+        problems = self._unknown(given) or strange(self.name, given)
+        if problems:
+            raise Verdict(*problems)
+        try:
+            # Not the SDK's `validate_arguments`: it decodes text that looks like JSON, but a recipe's
+            # text is for our own reader, which also sees keys that come twice.
+            validated = self.fn_metadata.arg_model.model_validate(given).model_dump_one_level()
+        except ValidationError as error:
+            raise Verdict(*_argument_problems(self.name, error)) from None
+        problems = strange(self.name, validated)  # text may have become a number that is none
+        if problems:
+            raise Verdict(*problems)
+        return validated
+
     def _unknown(self, arguments: Mapping[str, object]) -> tuple[Problem, ...]:
         known: list[str] = list(self.parameters.get("properties", {}))
         return tuple(
             Problem(
                 code="argument.unknown",
                 message=f"{self.name} has no argument of this name.",
-                path=name[:64],
-                suggestions=tuple(get_close_matches(name, known, n=2) or known),
+                path=name[:64] or '""',
+                suggestions=tuple(get_close_matches(name[:64], known, n=2) or known),
                 next=f"Call {self.name} again with its own arguments only.",
             )
             for name in list(arguments)[:10]
@@ -146,6 +159,12 @@ def failure(problems: tuple[Problem, ...]) -> CallToolResult:
         structured_content={**listed[0], "problems": listed},
         is_error=True,
     )
+
+
+def _argument_problems(tool: str, error: ValidationError) -> tuple[Problem, ...]:
+    """Say each wrong argument once: a value of several possible types is not wrong once for each of them."""
+    found = [_argument_problem(tool, detail) for detail in error.errors(include_url=False)]
+    return tuple({(problem.code, problem.path): problem for problem in reversed(found)}.values())
 
 
 def _argument_problem(tool: str, detail: Any) -> Problem:  # noqa: ANN401 - pydantic's error details, a typed dict of its core

@@ -21,7 +21,10 @@ def origin_allowed(header: str | None, allowed: Iterable[str]) -> bool:
     """Judge an Origin header (RFC 6454, 7); what is no browser sends none, and `null` is refused."""
     if header is None:
         return True
-    parts = urlsplit(header)
+    try:
+        parts = urlsplit(header)
+    except ValueError:  # brackets that hold no address
+        return False
     return parts.scheme in {"http", "https"} and _without_port(parts.netloc) in allowed
 
 

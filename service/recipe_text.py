@@ -76,12 +76,23 @@ def decode(text: str | bytes) -> Any:  # noqa: ANN401 - whatever the text says
         except UnicodeDecodeError as error:
             message = f"the recipe is not UTF-8 text (byte {error.start})"
             raise Verdict.because("recipe.not_a_document", message, next="Save it as UTF-8.") from None
+    elif not _is_unicode(text):
+        message = "the recipe holds half of a surrogate pair, which is no character"
+        raise Verdict.because("recipe.not_a_document", message, next="Send it as UTF-8 text.")
     if text.lstrip().startswith(("{", "[")):
         try:
             return json.loads(text, object_pairs_hook=_pairs, parse_constant=_refuse)
         except (ValueError, RecursionError):
             pass  # flow-style YAML looks like this too, and its parser says where the mistake is
     return _decode_yaml(text)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _decode_yaml(text: str) -> Any:  # noqa: ANN401 - as in decode

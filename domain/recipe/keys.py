@@ -22,6 +22,8 @@ _CLAIMS: tuple[type[Claim], ...] = get_args(get_args(Assertion)[0])
 _ASSERTIONS: dict[str, type[Claim]] = {get_args(c.model_fields["type"].annotation)[0]: c for c in _CLAIMS}
 MAX_PROBLEMS = 100  # more would help nobody, and looking for similar words costs time
 ASSERTION_TYPES: tuple[str, ...] = tuple(_ASSERTIONS)
+MAX_DEPTH = 32  # twice the depth of the deepest recipe or suite
+_LONGEST_WORD = 128  # looking for similar words takes time by their length
 
 
 def normalise(document: Mapping[object, object], problems: list[Problem]) -> object:
@@ -42,7 +44,23 @@ def join(path: str, key: str) -> str:
 
 def close(word: str, known: Iterable[str]) -> tuple[str, ...]:
     """Name the most similar known words, the best first."""
-    return tuple(get_close_matches(word, list(known), n=3, cutoff=0.6))
+    return tuple(get_close_matches(word[:_LONGEST_WORD], list(known), n=3, cutoff=0.6))
+
+
+def too_deep(document: object) -> bool:
+    """Tell whether a document is nested deeper than any that is meant; nothing here may follow it down by itself."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [item for value in level for item in _items(value)]
+        if not level:
+            return False
+    return True
+
+
+def _items(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[object, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def as_mapping(value: object) -> Mapping[object, object]:
@@ -126,7 +144,7 @@ def _snake(key: str) -> str:
 
 
 def _unknown(model: type[BaseModel], key: str, path: str, owner: Mapping[object, object]) -> Problem:
-    where, name = join(path, key[:64]), _snake(key)
+    where, name = join(path, key[:64] or '""'), _snake(key[:64])
     if model is Recipe and name in LATER_FIELDS:
         return _later(where, LATER_FIELDS[name])
     if model is UnitService and name == "config":

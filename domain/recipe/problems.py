@@ -110,7 +110,7 @@ def _key(trail: Sequence[int | str]) -> str:
 
 def _base(path: str, given: object) -> Problem:
     known = ", ".join(_BASES)
-    later = " yet" if given in LATER_BASES else ""
+    later = " yet" if short(given) in LATER_BASES else ""
     return Problem(
         code="recipe.unknown_base",
         message=f"there is no base image `{short(given)}`{later}; there are: {known}",

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from domain.errors import Problem, Verdict
 from domain.model import Value
-from domain.recipe.keys import MAX_PROBLEMS, as_mapping, close
+from domain.recipe.keys import MAX_DEPTH, MAX_PROBLEMS, as_mapping, close, too_deep
 from domain.recipe.problems import short
 from domain.suite.checks import check_suite
 from domain.suite.keys import normalise
@@ -44,6 +44,9 @@ def parse_suite(document: object, given: Parameters = _NO_PARAMETERS) -> ParsedS
     """
     if not isinstance(document, Mapping):
         message = f"a suite is a mapping of keys to values, but this is: {short(document)}"
+        raise Verdict.because("suite.not_a_document", message, next="Begin with `name`, `slots` and `cases`.")
+    if too_deep(cast("object", document)):
+        message = f"the suite is nested more than {MAX_DEPTH} levels deep"
         raise Verdict.because("suite.not_a_document", message, next="Begin with `name`, `slots` and `cases`.")
     problems: list[Problem] = []
     spelt = normalise(as_mapping(cast("object", document)), problems)

@@ -34,6 +34,7 @@ from tests.fakes.consoles import FakeGrants
 from tests.fakes.guests import FakeDenials, FakeGuests, FakeMeters
 from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
+from tests.fakes.pages import place_of
 from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
 from tests.fakes.vm_front import FakeMachines, FakeVmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
@@ -133,7 +134,7 @@ class _BuildReads:
             for state in self._mine()
             if status in (None, state.status) and name in (None, state.recipe.get("name"))
         ]
-        start = int(cursor or 0)
+        start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
         return BuildStatePage(builds=tuple(fitting[start : start + limit]), next_cursor=more)
 
@@ -230,7 +231,7 @@ class FakeLogs:
         steps: Collection[str] | None = None,
     ) -> LogPage:
         taken: list[LogRecord] = []
-        place = int(cursor or 0)
+        place = place_of(cursor)
         left = limit_bytes
         for record in self.records.get(job_id, [])[place:]:
             left -= len(record.text.encode(errors="replace"))
@@ -252,7 +253,7 @@ class FakeLogs:
     ) -> FoundPage:
         """Find as the real reader does, in a log of one object of each step's lines."""
         finder = Finder(wish, limit_bytes=limit_bytes, limit_lines=limit_lines)
-        place, number = int(cursor or 0), 0
+        place, number = place_of(cursor), 0
         for index, record in enumerate(self.records.get(job_id, [])):
             key = f"logs/{job_id}/00.0-{record.step}/0001/00000001"
             read = finder.reads(key, encode_record(record), number, 1 if index < place else 0)

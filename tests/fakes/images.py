@@ -7,6 +7,7 @@ from domain.image.decide import decide
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus, evolve
 from event_store.models.images import ImageStatePage
+from tests.fakes.pages import place_of
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -55,6 +56,6 @@ class FakeImageReads:
     async def page(self, *, limit: int, cursor: str | None = None, status: ImageStatus | None = None) -> ImageStatePage:
         """List them."""
         fitting = [s for s in self._mine if (s.status != "deleted" if status is None else s.status == status)]
-        start = int(cursor or 0)
+        start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
         return ImageStatePage(images=tuple(fitting[start : start + limit]), next_cursor=more)

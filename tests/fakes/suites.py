@@ -20,6 +20,7 @@ from domain.test_run.summary import summarise
 from domain.test_run.views import RunPage
 from domain.vm.spec import ImageRef
 from event_store.models.suites import SuiteStatePage
+from tests.fakes.pages import place_of
 from workflows.commands import CancelCommand
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -142,7 +143,7 @@ class FakeSuiteReads:
 
     async def page(self, *, limit: int, cursor: str | None = None, name: str | None = None) -> SuiteStatePage:
         fitting = [state for state in reversed(self._mine) if name in (None, state.name)]
-        start = int(cursor or 0)
+        start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
         return SuiteStatePage(suites=tuple(fitting[start : start + limit]), next_cursor=more)
 
@@ -172,7 +173,7 @@ class FakeRunReads:
             and status in (None, state.status)
             and target_id in (None, state.plan.target.id)
         ]
-        start = int(cursor or 0)
+        start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
         return RunPage(runs=tuple(fitting[start : start + limit]), next_cursor=more)
 

@@ -12,6 +12,7 @@ from domain.vm.inputs import VmRequest
 from domain.vm.state import VmState, VmStatus, evolve
 from event_store.models.vms import VmStatePage
 from tests.fakes.objects import FakeObjectStore
+from tests.fakes.pages import place_of
 from workflows.fleet_models import FleetView
 from workflows.vm_models import VmInput
 
@@ -49,7 +50,7 @@ class FakeVmReads:
             and name in (None, state.spec.name)
             and (deleted or status is not None or state.status != "deleted")
         ]
-        start = int(cursor or 0)
+        start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
         return VmStatePage(vms=tuple(fitting[start : start + limit]), next_cursor=more)
 

@@ -241,7 +241,7 @@ async def test_the_button_makes_a_guest_who_may_ask_at_once(
         made = await answer.json()
         assert answer.headers["Cache-Control"] == "no-store"
     assert made["token"] in page  # the browser has the same one again
-    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     headers = {"Accept": "application/json, text/event-stream", "X-Guest-Id": made["token"]}
     async with http.post("/mcp-stream/mcp", json=ask, headers=headers) as answer:
         assert answer.status == 200

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import psycopg
@@ -45,7 +46,7 @@ def admission_url(postgres_url: str) -> str:
 async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make]:
     async with AsyncExitStack() as stack:
         if request.param == "fake":
-            yield lambda **limits: FakeGuests(lambda: datetime.now(UTC), **limits)
+            yield partial(FakeGuests, lambda: datetime.now(UTC))
         else:
             url: str = request.getfixturevalue("admission_url")
             database = await stack.enter_async_context(AdmissionDatabase(url))

@@ -1,0 +1,136 @@
+"""Every tool with arguments made from its own schema, and with what people and programs make of those."""
+
+import asyncio
+import json
+from collections.abc import Generator
+from typing import Any, Final, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult
+
+from domain.errors import Problem
+from domain.image.commands import ReceiveImage, RequestImage
+from domain.image.inputs import ImageRequest
+from domain.vm.commands import RecordSnapshot
+from mcp_server.server import build_tools
+from service.admission.credentials import OPERATOR
+from tests.fakes.factory import GUEST, World, failed, published, recipe_document
+from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
+from tests.hostile import NASTY, check_problems, nested, of_schema, spoilt
+from tests.machines import request
+
+ID = "11111111-1111-4111-8111-111111111111"
+BUILT = "33333333-3333-4333-8333-333333333333"
+UPLOADED = ImageRequest(
+    image_id=ID, org_id="local", requested_by="operator", name="x.qcow2", format="qcow2", bytes=10, sha256="ab" * 32
+)
+# What is wrong with a document as a whole, or with nothing that was sent, has no path.
+PATHLESS: Final = frozenset(
+    {
+        "permission.denied",
+        "recipe.not_a_document",
+        "recipe.too_large",
+        "recipe.missing_key",
+        "suite.not_a_document",
+        "suite.too_large",
+        "suite.missing_key",
+    }
+)
+FEW, MANY = 12, 600
+
+
+class Caller:
+    """Calls tools in this process, as the server does."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self._who = OPERATOR
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in build_tools(self.world.factory, lambda _: self._who)}
+        self._runner = asyncio.Runner()
+        world = self.world
+        world.build(failed(ID), build_id=ID)
+        world.build(published(BUILT), build_id=BUILT)
+        kept_suite(world.tests, ID)
+        asked_run(world.tests, ID, plan_of_cases("web"))
+        world.vms.have(request(ID, org_id="local"))
+        world.vms.tell(ID, RecordSnapshot(snapshot_id=ID, name="x", memory=True, bytes=1, seconds=1.0))
+        for command in (RequestImage(request=UPLOADED, upload_seconds=60), ReceiveImage()):
+            world.images.do(ID, command)
+
+    def call(self, tool: str, arguments: Any, *, guest: bool = False) -> CallToolResult:
+        """Call it, and hold that the answer can be sent and, if it is an error, helps."""
+        self._who = GUEST if guest else OPERATOR
+        result = cast("CallToolResult", self._runner.run(self.tools[tool].run(arguments, cast("Any", _Silent()))))
+        json.loads(result.model_dump_json(by_alias=True))
+        if result.is_error:
+            assert result.structured_content is not None
+            listed: list[dict[str, Any]] = result.structured_content["problems"]
+            check_problems([Problem.model_validate(each) for each in listed], pathless=PATHLESS)
+        return result
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+class _Silent:
+    """A context that nobody listens to."""
+
+    async def report_progress(self, *_: object) -> None: ...
+
+
+CALLER = Caller()
+TOOLS = sorted(CALLER.tools)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _closed() -> Generator[None]:  # pyright: ignore[reportUnusedFunction] - autouse
+    yield
+    CALLER.close()
+
+
+def sound_arguments(tool: str) -> st.SearchStrategy[Any]:
+    """Make what the schema takes; ids are often of something that is there."""
+    ids = st.sampled_from([ID, ID, BUILT, "99999999-9999-4999-8999-999999999999", "x"])
+    recipes = st.sampled_from([recipe_document(), "minimal-bookworm", json.dumps(recipe_document())])
+    properties = CALLER.tools[tool].parameters["properties"]
+    names = {name: ids for name in properties if name.endswith("_id")}
+    documents = {"recipe": recipes, "suite": st.sampled_from([SUITE, json.dumps(SUITE)])}
+    return of_schema(CALLER.tools[tool].parameters, {**names, **documents})
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_answers_whatever_it_is_given(tool: str) -> None:
+    sound = sound_arguments(tool)
+
+    @settings(max_examples=FEW)
+    @given(st.one_of(sound, spoilt(sound)), st.booleans())
+    def holds(arguments: Any, guest: bool) -> None:
+        if isinstance(arguments, dict):
+            CALLER.call(tool, arguments, guest=guest)
+
+    holds()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_no_argument_takes_what_has_broken_programs_before(tool: str) -> None:
+    required = dict.fromkeys(CALLER.tools[tool].parameters.get("required", ()), ID)
+    for name in CALLER.tools[tool].parameters["properties"]:
+        for odd in (*NASTY, float("nan"), float("inf"), 10**400, -1, nested(60), {}, [], {"": None}, True, [None]):
+            CALLER.call(tool, {**required, name: odd})
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_answers_whatever_it_is_given_hundreds_of_times(tool: str) -> None:
+    sound = sound_arguments(tool)
+
+    @settings(max_examples=MANY)
+    @given(st.one_of(sound, spoilt(sound)), st.booleans())
+    def holds(arguments: Any, guest: bool) -> None:
+        if isinstance(arguments, dict):
+            CALLER.call(tool, arguments, guest=guest)
+
+    holds()
