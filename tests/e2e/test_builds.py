@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from cli.client.session import FactorySession, ToolFailed
-from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import Stack, until_ended, until_step
+from tests.invariants import assert_nothing_left
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

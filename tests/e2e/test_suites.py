@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from cli.client.session import FactorySession
-from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import RUN_SECONDS, Stack, until_ended, until_run
+from tests.invariants import assert_nothing_left
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 

@@ -4,8 +4,8 @@ import pytest
 
 from cli.client.session import FactorySession
 from service.recipe_catalog import load_catalog
-from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import Stack, until_ended
+from tests.invariants import assert_nothing_left
 
 pytestmark = [pytest.mark.templates, pytest.mark.timeout(2400)]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from cli.client.session import FactorySession
-from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import Stack
 from tests.guests import tiny_guest
 from tests.integration.consoles.browser import CHROMIUM, CONNECTED, LIT, Page, browser, photographed
+from tests.invariants import assert_nothing_left
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -10,8 +10,8 @@ import pytest
 
 from cli.client.failures import ClientFailure
 from cli.client.session import FactorySession
-from tests.e2e.invariants import assert_nothing_left
 from tests.e2e.stack import Stack
+from tests.invariants import assert_nothing_left
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 

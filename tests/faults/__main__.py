@@ -1,0 +1,94 @@
+"""Runs the laboratory and writes the table: `python -m tests.faults [--kinds TEXT] [--seeds N] [--first N]`.
+
+Results are kept in a file, so portions add up; the table is made of all of them. `--points` walks through every crash
+point that the workers reach, before and after it, instead of drawing lots.
+"""
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from tests.faults.experiment import Experiments, Run, append, read
+from tests.faults.factory import Laboratory, laboratory
+from tests.faults.kinds import Kind, crashed_at, kinds
+from tests.faults.quick.orders import Orders
+from tests.faults.reach import reached_points
+from tests.faults.table import publish
+
+
+@asynccontextmanager
+async def equipped() -> AsyncGenerator[tuple[Laboratory, Experiments, dict[str, tuple[str, ...]]]]:
+    """Run a laboratory with its ground laid, and the crash points that its workers reach."""
+    # A socket's name has 107 bytes (unix(7)), so the folder's is short and does not depend on TMPDIR.
+    with tempfile.TemporaryDirectory(prefix="of-lab-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+        async with laboratory(Path(folder) / "h") as lab:
+            experiments = Experiments(lab)
+            await experiments.prepare()
+            yield lab, experiments, await reached_points(lab, experiments)
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Do the experiments that are asked for."""
+    results: Path = options.results
+    deadline = time.monotonic() + options.minutes * 60
+    done = {(run.kind, run.seed) for run in read(results)}
+    async with equipped() as (_, experiments, points):
+        for kind, seed in _asked(options, points):
+            if (kind.name, seed) in done:
+                continue
+            if time.monotonic() > deadline:
+                print("the rest is for the next portion", flush=True)
+                break
+            began = time.monotonic()
+            runs = await experiments.run(kind, seed)
+            append(results, runs)
+            _tell(runs, time.monotonic() - began)
+    publish(read(results))
+
+
+def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
+    if options.points:
+        return _every_point(points)
+    chosen = [kind for kind in kinds(points) if options.kinds in kind.name]
+    return [(kind, options.first + n) for n in range(options.seeds) for kind in chosen]
+
+
+def _every_point(points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
+    """Each point, before and after, once. The seed is the place in the list."""
+
+    async def at(part: str, orders: Orders, lab: Laboratory, _chance: random.Random) -> str:
+        return await crashed_at(lab, part, orders)
+
+    found: list[tuple[Kind, int]] = []
+    for part, named in points.items():
+        for point in named:
+            for side in ("before", "after"):
+                inflict = partial(at, part, Orders(point=point, side=side))
+                found.append((Kind(f"{part} dies at every crash point", inflict), len(found)))
+    return found
+
+
+def _tell(runs: tuple[Run, ...], seconds: float) -> None:
+    wrong = [f"{run.operation}: {failure}" for run in runs for failure in run.failures]
+    state = "well" if not wrong else "WRONG"
+    ends = ", ".join(f"{run.operation} {run.ended} in {run.recovery} s" for run in runs)
+    print(f"[{seconds:5.1f} s] {runs[0].kind}, seed {runs[0].seed}: {state}: {runs[0].did}; {ends}", flush=True)
+    for line in wrong:
+        print(f"          {line}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kinds", default="", help="only kinds whose name has this in it")
+    parser.add_argument("--seeds", type=int, default=7, help="so many faults of each kind, three operations under each")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--minutes", type=float, default=600.0, help="begin no experiment after so long")
+    parser.add_argument("--results", type=Path, default=Path("faults.jsonl"), help="where results are kept")
+    parser.add_argument("--points", action="store_true", help="walk through every crash point")
+    asyncio.run(main(parser.parse_args()))

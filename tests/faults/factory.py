@@ -1,0 +1,207 @@
+"""The laboratory's factory: the product's own supervisor, servers and parts, with quick work on the host."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.e2e.stack import Stack, free_port
+from tests.faults.network import Mirror, ObjectStoreProxy
+from tests.faults.quick.orders import Orders, orders_file
+from tests.faults.quick.up import PROXY
+
+PARTS = ("core-worker", "host-worker", "projector", "mcp", "gateway")
+SERVERS = ("temporal", "postgres", "s3")
+DISKS = {"host": ".", "objects": "s3", "database": "postgres"}
+_DISK_MIB = {"host": 400, "objects": 400, "database": 400}
+
+
+class QuickStack(Stack):
+    """A factory that is started by `tests.faults.quick.up`."""
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of this factory."""
+        if words == ("up",):
+            return [sys.executable, "-m", "tests.faults.quick.up"]
+        return super().command(*words)
+
+
+class Laboratory:
+    """A factory, its small disks, and what lies between it and the world."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.proxy = ObjectStoreProxy(lambda: self.port("s3"))
+        self.mirror = Mirror()
+        self._stack: QuickStack | None = None
+
+    @property
+    def stack(self) -> QuickStack:
+        """The running factory."""
+        assert self._stack is not None
+        return self._stack
+
+    def port(self, name: str) -> int:
+        """A port of one of its servers."""
+        return int(json.loads((self.home / "run" / "ports.json").read_bytes())[name])
+
+    async def start(self) -> None:
+        """Mount the disks and start everything."""
+        self._mount()
+        (self.home / "lab").mkdir(exist_ok=True)
+        await self.proxy.start()
+        await self.mirror.start()
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "OPENFACTORY_ACCELERATOR": "tcg",
+            "OPENFACTORY_LIBVIRT_URI": "quick:///",
+            "OPENFACTORY_MIRROR": f"http://127.0.0.1:{self.mirror.port}",
+            PROXY: f"http://127.0.0.1:{self.proxy.port}",
+        }
+        self._stack = QuickStack(self.home, free_port(), environ)
+        await asyncio.to_thread(self.stack.start)
+
+    async def stop(self) -> None:
+        """Stop everything and unmount."""
+        if self._stack is not None and self._stack.process is not None and self._stack.process.poll() is None:
+            await asyncio.to_thread(self._stack.stop)
+        await self.proxy.stop()
+        await self.mirror.stop()
+        self._unmount()
+
+    async def ready(self, *parts: str, seconds: float = 90.0) -> None:
+        """Wait until parts are ready (none named: all)."""
+        deadline = time.monotonic() + seconds
+        wanted = parts or (*PARTS, *SERVERS)
+        while True:
+            state = self.stack.state()
+            known = {p.name: p.condition for p in state.parts} if state is not None else {}
+            missing = {name: known.get(name) for name in wanted if known.get(name) != "ready"}
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not ready after {seconds} s: {missing}")
+            await asyncio.sleep(0.05)
+
+    def pid(self, part: str) -> int | None:
+        """The process of a part, if it has one now."""
+        state = self.stack.state()
+        return next((p.pid for p in state.parts if p.name == part), None) if state is not None else None
+
+    def signal(self, part: str, number: signal.Signals) -> bool:
+        """Send a signal to a part; answers whether there was one to hear it."""
+        pid = self.pid(part)
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def order(self, part: str, orders: Orders) -> None:
+        """Tell a part what it is to suffer from its next start on."""
+        orders_file(self.home, part).write_text(orders.model_dump_json(), encoding="utf-8")
+
+    def countermand(self, part: str) -> None:
+        """Let a part be as it should be from its next start on."""
+        for suffix in (".json", ".done"):
+            orders_file(self.home, part).with_suffix(suffix).unlink(missing_ok=True)
+
+    def obeyed(self, part: str) -> bool:
+        """Whether a part has died as ordered."""
+        return orders_file(self.home, part).with_suffix(".done").exists()
+
+    async def restart(self, part: str) -> None:
+        """Kill a part and wait until another is there and ready."""
+        before = self.pid(part)
+        self.signal(part, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while self.pid(part) in (before, None) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+        await self.ready(part)
+
+    async def crash(self) -> None:
+        """Kill everything at once, as a power cut does, and start again."""
+        state = self.stack.state()
+        pids = [p.pid for p in state.parts if p.pid is not None] if state is not None else []
+        assert self.stack.process is not None
+        for pid in (self.stack.process.pid, *pids, *guests(self.home)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(self.stack.process.wait)
+        await asyncio.to_thread(self.stack.start)
+
+    def fill(self, disk: str) -> None:
+        """Leave no byte free on a disk."""
+        if not os.path.ismount(self.home / DISKS[disk]):
+            raise RuntimeError("only root can mount the laboratory's disks, and no other disk is filled")
+        with contextlib.suppress(OSError), (self.home / DISKS[disk] / "filling").open("wb") as file:
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+
+    def fill_up(self, disk: str) -> None:
+        """Take what has come free again."""
+        with contextlib.suppress(OSError), (self.home / DISKS[disk] / "filling").open("ab") as file:
+            while True:
+                file.write(bytes(1 << 12))
+                file.flush()
+
+    def kill_process(self, pid: int) -> None:
+        """Kill a process of a machine."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def free(self, disk: str) -> None:
+        """Give the space back."""
+        (self.home / DISKS[disk] / "filling").unlink(missing_ok=True)
+
+    def _mount(self) -> None:
+        self._unmount()
+        self.home.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() != 0:
+            return  # without small disks; to fill one is then refused
+        for disk, name in DISKS.items():
+            folder = self.home / name
+            folder.mkdir(exist_ok=True)
+            size = f"size={_DISK_MIB[disk]}m,mode=0700"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, f"lab-{disk}", str(folder)], check=True)
+
+    def _unmount(self) -> None:
+        for name in reversed(DISKS.values()):
+            folder = self.home / name
+            while os.path.ismount(folder):
+                subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def guests(home: Path) -> list[int]:
+    """The processes that stand for machines of a home."""
+    found: list[int] = []
+    mark = f"{home}/libvirt/quick/".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                argv = (entry / "cmdline").read_bytes()
+                if b"unshare" in argv.split(b"\0")[0] and mark in argv:
+                    found.append(int(entry.name))
+    return found
+
+
+@asynccontextmanager
+async def laboratory(home: Path) -> AsyncGenerator[Laboratory]:
+    """Run a laboratory at `home`; nothing is left of it."""
+    lab = Laboratory(home)
+    try:
+        await lab.start()
+        yield lab
+    finally:
+        await lab.stop()

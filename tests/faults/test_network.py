@@ -1,0 +1,62 @@
+"""The proxy before the object store: passes everything on as it is, and damages what it is told to."""
+
+import hashlib
+import random
+from collections.abc import AsyncGenerator
+from urllib.parse import urlsplit
+
+import pytest
+
+from domain.errors import Fault
+from infra.objects import S3ObjectStore
+from infra.settings import S3Settings
+from tests.faults.network import ObjectStoreProxy
+from tests.integration.conftest import s3_server, s3_settings
+
+__all__ = ["s3_server", "s3_settings"]
+
+pytestmark = pytest.mark.integration
+BYTES = hashlib.sha256(b"seed").digest() * 4096
+KEY = "blobs/with space+and%25/ä"
+
+
+@pytest.fixture
+async def proxied(s3_settings: S3Settings) -> AsyncGenerator[tuple[ObjectStoreProxy, S3ObjectStore]]:
+    proxy = ObjectStoreProxy(lambda: int(urlsplit(s3_settings.endpoint).port or 0))
+    await proxy.start()
+    store = S3ObjectStore(s3_settings.model_copy(update={"endpoint": f"http://127.0.0.1:{proxy.port}"}))
+    await store.ensure_bucket()
+    await store.put(KEY, BYTES)
+    yield proxy, store
+    await store.aclose()
+    await proxy.stop()
+
+
+async def test_what_is_not_damaged_arrives_as_it_was_sent(proxied: tuple[ObjectStoreProxy, S3ObjectStore]) -> None:
+    _, store = proxied
+    assert await store.get(KEY) == BYTES
+    assert await store.get(KEY, offset=10, length=5) == BYTES[10:15]
+    found = await store.stat(KEY)
+    assert found is not None
+    assert found.bytes == len(BYTES)
+    assert [o.key for o in await store.list("blobs/")] == [KEY]
+    await store.delete(KEY)
+    assert await store.stat(KEY) is None
+
+
+@pytest.mark.parametrize("damage", ["error500", "truncated", "away"])
+async def test_what_breaks_is_a_fault(proxied: tuple[ObjectStoreProxy, S3ObjectStore], damage: str) -> None:
+    proxy, store = proxied
+    proxy.harm(damage, random.Random(1), share=1.0)  # type: ignore[arg-type] # one of its words
+    with pytest.raises(Fault) as caught:
+        await store.get(KEY)
+    assert caught.value.code == "objects.unavailable"
+    proxy.damage = "none"
+    assert await store.get(KEY) == BYTES
+
+
+async def test_a_flipped_bit_is_one_bit(proxied: tuple[ObjectStoreProxy, S3ObjectStore]) -> None:
+    proxy, store = proxied
+    proxy.harm("flipped", random.Random(1), share=1.0)
+    changed = int.from_bytes(await store.get(KEY), "big") ^ int.from_bytes(BYTES, "big")
+    assert changed.bit_count() == 1
