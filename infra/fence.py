@@ -23,10 +23,22 @@ _log = logging.getLogger(__name__)
 
 
 def tell(run: Path, moment: float) -> None:
-    """Write down until when the lease holds, in seconds of `time.monotonic`, which all processes share."""
+    """Write down until when the lease holds, in seconds of `time.monotonic`, which all processes share.
+
+    On a full disk what is there is overwritten, which takes no space: a host must not lose its VMs to that.
+
+    Raises:
+        OSError: neither could be done.
+
+    """
+    text = f"{moment:020.6f}"
     new = run / f"{HELD_UNTIL}.new"
-    new.write_text(repr(moment), encoding="ascii")
-    new.replace(run / HELD_UNTIL)
+    try:
+        new.write_text(text, encoding="ascii")
+        new.replace(run / HELD_UNTIL)
+    except OSError:
+        with (run / HELD_UNTIL).open("r+", encoding="ascii") as file:
+            file.write(text)
 
 
 def has_lapsed(run: Path, now: float) -> bool:

@@ -74,15 +74,22 @@ class KnownLog:
                     return
 
     async def records(self, key: str) -> tuple[LogRecord, ...]:
-        """Read one object; those who ask for it at once share one request."""
+        """Read one object; those who ask for it at once share one request. What is damaged is not kept.
+
+        Raises:
+            Fault: `log.damaged` or `objects.unavailable`.
+
+        """
         async with self._lock:
-            if key not in self._cache:
-                self._cache[key] = await self._objects.get(key)
-                self._lines[key] = count_lines(self._cache[key])
+            data = self._cache.get(key)
+            if data is None:
+                data = await self._objects.get(key)
+            records = decode_records(data)
+            self._cache[key], self._lines[key] = data, count_lines(data)
             self._cache.move_to_end(key)
             if len(self._cache) > _CACHED_OBJECTS:
                 self._cache.popitem(last=False)
-            return decode_records(self._cache[key])
+            return records
 
     async def newest_progress(self) -> LogRecord | None:
         """Find the newest progress record known."""

@@ -10,7 +10,9 @@ import json
 import re
 from typing import NamedTuple
 
-from domain.errors import Verdict
+from pydantic import ValidationError
+
+from domain.errors import Fault, Verdict
 from infra.ports import LogRecord
 
 _LABEL = re.compile(r"^[0-9]+\.[0-9]+-(?P<step>[a-z0-9_]+)(~.*)?$")
@@ -52,8 +54,20 @@ def encode_record(record: LogRecord) -> bytes:
 
 
 def decode_records(data: bytes) -> tuple[LogRecord, ...]:
-    """Read an object's records."""
-    return tuple(LogRecord.model_validate(json.loads(line)) for line in data.splitlines())
+    """Read an object's records.
+
+    Raises:
+        Fault: `log.damaged`: these bytes are not what was written. Reading them again may bring others.
+
+    """
+    try:
+        return tuple(LogRecord.model_validate(json.loads(line)) for line in data.splitlines())
+    except (ValueError, ValidationError) as error:  # not JSON, not UTF-8, or no record
+        raise Fault.because(
+            "log.damaged",
+            f"a part of the log was read with other bytes than were written: {str(error).splitlines()[0]}",
+            next="Try again; if it stays so, look at the object store.",
+        ) from error
 
 
 def count_lines(data: bytes) -> int:

@@ -280,7 +280,7 @@ def _processes(home: Path) -> list[str]:
             continue
         try:
             argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if _is_builder(argv, home) or _is_machine(argv, entry, home):
+            if _is_builder(argv, home) or is_machine(argv, entry, home):
                 found.append(f"process {entry.name}: {' '.join(argv)[:200]}")
         except OSError:
             continue
@@ -293,8 +293,8 @@ def _is_builder(argv: list[str], home: Path) -> bool:
     return working and (f"{home}/tmp" in " ".join(argv) or f"{home}/libvirt/quick" in " ".join(argv))
 
 
-def _is_machine(argv: list[str], process: Path, home: Path) -> bool:
-    """A machine's arguments name the folders as they are inside its namespace; the mounts tell whose they are."""
+def is_machine(argv: list[str], process: Path, home: Path) -> bool:
+    """Whether it is a QEMU of this home: its arguments name folders inside a namespace, its mounts tell whose."""
     if "qemu-system" not in argv[0]:
         return False
     roots = [line.split()[3] for line in (process / "mountinfo").read_text(encoding="utf-8").splitlines()]

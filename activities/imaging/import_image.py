@@ -13,7 +13,7 @@ from activities.imaging.disk_space import require_disk
 from activities.imaging.import_models import ImportInput, ImportResult
 from activities.imaging.store import LocalBlobStore
 from activities.imaging.workspace import open_workspace
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from infra.ports import ObjectInfo, ObjectStore
 from infra.process import CommandError, run
 from infra.uploads import parts_prefix
@@ -44,7 +44,7 @@ class ImageImporter:
         require_disk(self._home, wanted.bytes, "the uploaded image")
         async with open_workspace(self._home, wanted.image_id, "import") as work:
             file = work / "image"
-            await self._join(request, file, progress)
+            await self._joined(request, file, progress)
             virtual = await self._look(file, wanted.format)
             progress(60, "storing the image")
             key = f"blobs/{wanted.sha256}"
@@ -70,7 +70,34 @@ class ImageImporter:
             if len(page) < _PAGE:
                 return found
 
-    async def _join(self, request: ImportInput, file: Path, progress: Callable[[float, str], None]) -> None:
+    async def _joined(self, request: ImportInput, file: Path, progress: Callable[[float, str], None]) -> None:
+        """Join the parts and check them. Wrong bytes are read once more: only what stays the same was sent like this.
+
+        Raises:
+            Verdict: `image.size_mismatch` or `image.digest_mismatch`.
+            Fault: `image.unreadable`, when the object store answers differently each time.
+
+        """
+        wanted = (request.request.bytes, request.request.sha256)
+        first = await self._join(request, file, progress)
+        if first == wanted:
+            return
+        second = await self._join(request, file, progress)
+        if second == wanted:
+            return
+        if second != first:
+            raise Fault.because(
+                "image.unreadable",
+                "the object store gives other bytes each time the upload is read",
+                next="Look at the object store; the import is tried again by itself.",
+            )
+        size, digest = second
+        if size != wanted[0]:
+            raise _rejected("image.size_mismatch", f"{size} bytes came, {wanted[0]} were announced", "bytes")
+        raise _rejected("image.digest_mismatch", f"the bytes have the SHA-256 {digest}", "sha256")
+
+    async def _join(self, request: ImportInput, file: Path, progress: Callable[[float, str], None]) -> tuple[int, str]:
+        """Write the parts into one file; answers its size and SHA-256."""
         wanted, seen, size = request.request, hashlib.sha256(), 0
         with file.open("wb") as target:
             for part in await self._parts(wanted.image_id):
@@ -79,10 +106,7 @@ class ImageImporter:
                     size += len(chunk)
                     target.write(chunk)
                 progress(50 * size / wanted.bytes, "reading the upload")
-        if size != wanted.bytes:
-            raise _rejected("image.size_mismatch", f"{size} bytes came, {wanted.bytes} were announced", "bytes")
-        if seen.hexdigest() != wanted.sha256:
-            raise _rejected("image.digest_mismatch", f"the bytes have the SHA-256 {seen.hexdigest()}", "sha256")
+        return size, seen.hexdigest()
 
     async def _look(self, file: Path, kind: str) -> int:
         """Make sure that it is what it is said to be, and answer the size of its disk for a guest, in bytes."""

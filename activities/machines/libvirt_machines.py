@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from activities.job import Job
 from activities.machines.accelerator import AcceleratorProbe
@@ -61,9 +62,13 @@ class LibvirtMachines:
         self._probe = AcceleratorProbe(settings.accelerator, cache, self._paths, self._hypervisor)
         self._serial: dict[str, SerialPort] = {}
         self._busy: set[str] = set()
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()
 
     async def boot(self, request: BootInput, log: StepLog) -> BootResult:
         """Boot all bootable artifacts at once; the first that fails ends the waiting for the others.
+
+        An earlier attempt of the same job that is at work still, because this worker stood still for too long, is
+        let clean up first: else it would end this one's machines.
 
         Raises:
             Verdict: `boot.failed` or `boot.no_entry`.
@@ -74,6 +79,10 @@ class LibvirtMachines:
         artifacts = [a for a in request.artifacts if a.kind in _FIRMWARE]
         if not artifacts:
             raise Verdict.because("boot.failed", "the build made nothing that can be booted")
+        async with self._turns.setdefault(request.job.job_id, asyncio.Lock()):
+            return await self._boot(request, artifacts, log)
+
+    async def _boot(self, request: BootInput, artifacts: list[Artifact], log: StepLog) -> BootResult:
         iso = next((self._paths.blob(a.blob.digest) for a in artifacts if a.kind == "iso"), None)
         how = await self._probe.decide(iso)
         log.line(f"Machines run under {how.kind.upper()}: {how.reason}.")

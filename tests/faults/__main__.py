@@ -16,21 +16,24 @@ from pathlib import Path
 
 from tests.faults.experiment import Experiments, Run, append, read
 from tests.faults.factory import Laboratory, laboratory
-from tests.faults.kinds import Kind, crashed_at, kinds
+from tests.faults.kinds import Kind, crashed_at, kinds, real_kinds
+from tests.faults.operations import OPERATIONS, Name
 from tests.faults.quick.orders import Orders
 from tests.faults.reach import reached_points
 from tests.faults.table import publish
 
 
 @asynccontextmanager
-async def equipped() -> AsyncGenerator[tuple[Laboratory, Experiments, dict[str, tuple[str, ...]]]]:
+async def equipped(
+    *, real: bool = False, operations: tuple[Name, ...] = OPERATIONS
+) -> AsyncGenerator[tuple[Laboratory, Experiments, dict[str, tuple[str, ...]]]]:
     """Run a laboratory with its ground laid, and the crash points that its workers reach."""
     # A socket's name has 107 bytes (unix(7)), so the folder's is short and does not depend on TMPDIR.
     with tempfile.TemporaryDirectory(prefix="of-lab-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
-        async with laboratory(Path(folder) / "h") as lab:
-            experiments = Experiments(lab)
+        async with laboratory(Path(folder) / "h", real=real) as lab:
+            experiments = Experiments(lab, operations)
             await experiments.prepare()
-            yield lab, experiments, await reached_points(lab, experiments)
+            yield lab, experiments, {} if real else await reached_points(lab, experiments)
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -38,7 +41,8 @@ async def main(options: argparse.Namespace) -> None:
     results: Path = options.results
     deadline = time.monotonic() + options.minutes * 60
     done = {(run.kind, run.seed) for run in read(results)}
-    async with equipped() as (_, experiments, points):
+    operations: tuple[Name, ...] = tuple(options.operations or (("build", "vm") if options.real else OPERATIONS))
+    async with equipped(real=options.real, operations=operations) as (_, experiments, points):
         for kind, seed in _asked(options, points):
             if (kind.name, seed) in done:
                 continue
@@ -55,8 +59,14 @@ async def main(options: argparse.Namespace) -> None:
 def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
     if options.points:
         return _every_point(points)
-    chosen = [kind for kind in kinds(points) if options.kinds in kind.name]
+    every = [real_kind(kind) for kind in real_kinds()] if options.real else kinds(points)
+    chosen = [kind for kind in every if any(word in kind.name for word in options.kinds or [""])]
     return [(kind, options.first + n) for n in range(options.seeds) for kind in chosen]
+
+
+def real_kind(kind: Kind) -> Kind:
+    """Name a kind so that its rows stand apart in the table."""
+    return Kind(f"real: {kind.name}", kind.inflict)
 
 
 def _every_point(points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
@@ -80,12 +90,14 @@ def _tell(runs: tuple[Run, ...], seconds: float) -> None:
     ends = ", ".join(f"{run.operation} {run.ended} in {run.recovery} s" for run in runs)
     print(f"[{seconds:5.1f} s] {runs[0].kind}, seed {runs[0].seed}: {state}: {runs[0].did}; {ends}", flush=True)
     for line in wrong:
-        print(f"          {line}", flush=True)
+        print(f"          {line[:500]}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kinds", default="", help="only kinds whose name has this in it")
+    parser.add_argument("--kinds", nargs="*", help="only kinds whose name has one of these in it")
+    parser.add_argument("--operations", nargs="*", choices=OPERATIONS, help="only these")
+    parser.add_argument("--real", action="store_true", help="on real builds and real, tiny machines; slow")
     parser.add_argument("--seeds", type=int, default=7, help="so many faults of each kind, three operations under each")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no experiment after so long")

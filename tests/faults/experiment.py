@@ -1,14 +1,18 @@
 """One experiment: three operations under way, one fault, and then the invariants."""
 
 import asyncio
+import json
 import random
+import secrets
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 from domain.model import Value
 from tests.faults.factory import Laboratory
 from tests.faults.kinds import Kind
-from tests.faults.operations import Client, Outcome, build, perform, prepared, suite_run, vm
+from tests.faults.operations import OPERATIONS, Client, Name, Outcome, build, perform, prepared, suite_run, vm
+from tests.guests import tiny_guest
 from tests.invariants import Violation, Witness, violations
 
 
@@ -39,37 +43,48 @@ class Run(Value):
 class Experiments:
     """Experiments on one factory, one after the other. What machines and runs are made of is made first."""
 
-    def __init__(self, lab: Laboratory) -> None:
+    def __init__(self, lab: Laboratory, operations: tuple[Name, ...] = OPERATIONS) -> None:
         self._lab = lab
+        self._operations = operations
         self._witness = Witness(lab.home)
-        self._ground: tuple[str, str] | None = None
+        self._image: dict[str, str] = {}
+        self._suite = ""
 
     async def prepare(self) -> None:
-        """Make what the experiments need."""
+        """Make what the experiments need: a build with a suite bound to it, or an uploaded image."""
+        if self._lab.real:
+            image = await tiny_guest()
+            uploaded = await asyncio.to_thread(
+                self._lab.stack.run, "image", "upload", str(image), "--json", timeout=300
+            )
+            self._image = {"image_id": json.loads(uploaded.stdout)["image_id"]}
+            return
         async with self._lab.stack.session() as session:
-            self._ground = await prepared(Client(session, "ground"))
+            build_id, self._suite = await prepared(Client(session, "ground", self._lab.patience))
+            self._image = {"build_id": build_id}
 
     async def run(self, kind: Kind, seed: int) -> tuple[Run, ...]:
         """Do one experiment."""
-        assert self._ground is not None
-        build_id, suite_id = self._ground
         chance = random.Random(f"{kind.name}/{seed}")
-        key = f"{abs(hash_of(kind.name)):x}-{seed}-{int(time.time())}"
-        outcomes = [Outcome("build"), Outcome("vm"), Outcome("suite run")]
+        outcomes = [Outcome(name) for name in self._operations]
         async with self._lab.stack.session() as session:
-            client = Client(session, key)
-            works = [
-                perform(lambda: build(client, outcomes[0]), outcomes[0]),
-                perform(lambda: vm(client, outcomes[1], build_id), outcomes[1]),
-                perform(lambda: suite_run(client, outcomes[2], suite_id), outcomes[2]),
-            ]
-            tasks = [asyncio.create_task(work) for work in works]
+            client = Client(session, secrets.token_hex(5), self._lab.patience)
+            tasks = [asyncio.create_task(perform(self._work(client, outcome), outcome)) for outcome in outcomes]
             did = await kind.inflict(self._lab, chance)
             lifted = time.monotonic()
             await asyncio.gather(*tasks)
         await self._lab.ready()
         found = await violations(self._witness, [job for o in outcomes for job in o.acknowledged])
         return tuple(_run_of(kind, seed, did, lifted, outcome, found) for outcome in outcomes)
+
+    def _work(self, client: Client, outcome: Outcome) -> Awaitable[None]:
+        match outcome.operation:
+            case "build":
+                return build(client, outcome)
+            case "vm":
+                return vm(client, outcome, self._image)
+            case "suite run":
+                return suite_run(client, outcome, self._suite)
 
 
 def _run_of(kind: Kind, seed: int, did: str, lifted: float, outcome: Outcome, found: list[Violation]) -> Run:
@@ -87,11 +102,6 @@ def _run_of(kind: Kind, seed: int, did: str, lifted: float, outcome: Outcome, fo
         orphans=sum(v.kind == "orphan" for v in about),
         failures=(*outcome.wrong, *(f"{v.kind}: {v.what}" for v in about)),
     )
-
-
-def hash_of(text: str) -> int:
-    """A number of a text, the same in every process."""
-    return int.from_bytes(text.encode(), "big") % 0xFFFF_FFFB
 
 
 def append(path: Path, runs: tuple[Run, ...]) -> None:

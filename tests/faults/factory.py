@@ -14,13 +14,14 @@ from pathlib import Path
 
 from tests.e2e.stack import Stack, free_port
 from tests.faults.network import Mirror, ObjectStoreProxy
+from tests.faults.quick.environment import PROXY, REAL
 from tests.faults.quick.orders import Orders, orders_file
-from tests.faults.quick.up import PROXY
+from tests.invariants import is_machine
 
 PARTS = ("core-worker", "host-worker", "projector", "mcp", "gateway")
 SERVERS = ("temporal", "postgres", "s3")
 DISKS = {"host": ".", "objects": "s3", "database": "postgres"}
-_DISK_MIB = {"host": 400, "objects": 400, "database": 400}
+_DISK_MIB = {"host": 900, "objects": 400, "database": 400}
 
 
 class QuickStack(Stack):
@@ -34,10 +35,19 @@ class QuickStack(Stack):
 
 
 class Laboratory:
-    """A factory, its small disks, and what lies between it and the world."""
+    """A factory, its small disks, and what lies between it and the world.
 
-    def __init__(self, home: Path) -> None:
+    A `real` one has no quick builder: its builds and machines are real, as are its limits, its mirror and its disks.
+    `busy` is for how many seconds operations are under way, among which the moment of a fault is chosen; `patience`
+    is how long one may take.
+    """
+
+    def __init__(self, home: Path, *, real: bool = False) -> None:
         self.home = home
+        self.real = real
+        self.busy = 60.0 if real else 4.0
+        self.beyond_heartbeat = 25.0 if real else 9.0
+        self.patience = 1800.0 if real else 180.0
         self.proxy = ObjectStoreProxy(lambda: self.port("s3"))
         self.mirror = Mirror()
         self._stack: QuickStack | None = None
@@ -61,13 +71,18 @@ class Laboratory:
         environ = {
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[2]),
-            "OPENFACTORY_ACCELERATOR": "tcg",
-            "OPENFACTORY_LIBVIRT_URI": "quick:///",
-            "OPENFACTORY_MIRROR": f"http://127.0.0.1:{self.mirror.port}",
             PROXY: f"http://127.0.0.1:{self.proxy.port}",
+            **({REAL: "1"} if self.real else self._quick()),
         }
         self._stack = QuickStack(self.home, free_port(), environ)
         await asyncio.to_thread(self.stack.start)
+
+    def _quick(self) -> dict[str, str]:
+        return {
+            "OPENFACTORY_ACCELERATOR": "tcg",
+            "OPENFACTORY_LIBVIRT_URI": "quick:///",
+            "OPENFACTORY_MIRROR": f"http://127.0.0.1:{self.mirror.port}",
+        }
 
     async def stop(self) -> None:
         """Stop everything and unmount."""
@@ -80,7 +95,7 @@ class Laboratory:
     async def ready(self, *parts: str, seconds: float = 90.0) -> None:
         """Wait until parts are ready (none named: all)."""
         deadline = time.monotonic() + seconds
-        wanted = parts or (*PARTS, *SERVERS)
+        wanted = parts or (*PARTS, *SERVERS, *(("libvirt",) if self.real else ()))
         while True:
             state = self.stack.state()
             known = {p.name: p.condition for p in state.parts} if state is not None else {}
@@ -168,7 +183,7 @@ class Laboratory:
     def _mount(self) -> None:
         self._unmount()
         self.home.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 or self.real:
             return  # without small disks; to fill one is then refused
         for disk, name in DISKS.items():
             folder = self.home / name
@@ -184,22 +199,24 @@ class Laboratory:
 
 
 def guests(home: Path) -> list[int]:
-    """The processes that stand for machines of a home."""
+    """The processes that are machines of a home, or stand for them."""
     found: list[int] = []
     mark = f"{home}/libvirt/quick/".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
                 argv = (entry / "cmdline").read_bytes()
-                if b"unshare" in argv.split(b"\0")[0] and mark in argv:
+                program = argv.split(b"\0")[0]
+                stands_for_one = b"unshare" in program and mark in argv
+                if stands_for_one or is_machine(argv.decode(errors="replace").split("\0"), entry, home):
                     found.append(int(entry.name))
     return found
 
 
 @asynccontextmanager
-async def laboratory(home: Path) -> AsyncGenerator[Laboratory]:
+async def laboratory(home: Path, *, real: bool = False) -> AsyncGenerator[Laboratory]:
     """Run a laboratory at `home`; nothing is left of it."""
-    lab = Laboratory(home)
+    lab = Laboratory(home, real=real)
     try:
         await lab.start()
         yield lab

@@ -12,9 +12,7 @@ from tests.faults.network import Damage
 from tests.faults.quick.orders import Orders
 
 Inflict = Callable[[Laboratory, random.Random], Awaitable[str]]
-_BUSY_SECONDS = 4.0  # while operations are under way on a host that is not overloaded
 _HELD_SECONDS = 4.0
-_BEYOND_HEARTBEAT = 9.0  # the laboratory's heartbeat is 5 s
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,12 @@ class Kind:
     inflict: Inflict
 
 
-async def _moment(chance: random.Random, longest: float = _BUSY_SECONDS) -> None:
-    await asyncio.sleep(chance.uniform(0.0, longest))
+async def _moment(lab: Laboratory, chance: random.Random) -> None:
+    await asyncio.sleep(chance.uniform(0.0, lab.busy))
 
 
 async def _killed(part: str, lab: Laboratory, chance: random.Random) -> str:
-    await _moment(chance)
+    await _moment(lab, chance)
     lab.signal(part, signal.SIGKILL)
     await asyncio.sleep(0.2)
     await lab.ready(part)
@@ -60,16 +58,16 @@ async def crashed_at(lab: Laboratory, part: str, orders: Orders, *, seconds: flo
 
 
 async def _stopped(part: str, lab: Laboratory, chance: random.Random) -> str:
-    await _moment(chance)
+    await _moment(lab, chance)
     lab.signal(part, signal.SIGSTOP)
-    await asyncio.sleep(_BEYOND_HEARTBEAT)
+    await asyncio.sleep(lab.beyond_heartbeat)
     lab.signal(part, signal.SIGCONT)
     await lab.ready(part)
-    return f"stopped {part} for {_BEYOND_HEARTBEAT} s"
+    return f"stopped {part} for {lab.beyond_heartbeat} s"
 
 
 async def _full(disk: str, lab: Laboratory, chance: random.Random) -> str:
-    await _moment(chance)
+    await _moment(lab, chance)
     await asyncio.to_thread(lab.fill, disk)
     for _ in range(int(_HELD_SECONDS * 4)):  # what is freed meanwhile is taken, too
         await asyncio.sleep(0.25)
@@ -80,7 +78,7 @@ async def _full(disk: str, lab: Laboratory, chance: random.Random) -> str:
 
 
 async def _damaged(damage: Damage, lab: Laboratory, chance: random.Random) -> str:
-    await _moment(chance, 1.0)
+    await _moment(lab, chance)
     lab.proxy.harm(damage, chance, share=chance.choice((0.1, 0.3, 1.0)))
     await asyncio.sleep(_HELD_SECONDS)
     lab.proxy.damage = "none"
@@ -99,7 +97,7 @@ async def _twice(lab: Laboratory, _chance: random.Random) -> str:
     for part in parts:
         lab.order(part, Orders(twice=True))
         await lab.restart(part)
-    await asyncio.sleep(_BUSY_SECONDS * 2)
+    await asyncio.sleep(lab.busy * 2)
     for part in parts:
         lab.countermand(part)
         await lab.restart(part)
@@ -111,7 +109,7 @@ async def _clock(lab: Laboratory, chance: random.Random) -> str:
     offset = chance.choice((-7200, 7200))
     lab.order(part, Orders(clock=offset))
     await lab.restart(part)
-    await asyncio.sleep(_BUSY_SECONDS * 2)
+    await asyncio.sleep(lab.busy * 2)
     lab.countermand(part)
     await lab.restart(part)
     return f"the clock of {part} was {offset:+d} s off"
@@ -124,7 +122,7 @@ async def _guest_killed(lab: Laboratory, chance: random.Random) -> str:
         await asyncio.sleep(0.05)
     else:
         return "no machine came up"
-    await _moment(chance, 1.0)
+    await _moment(lab, chance)
     found = guests(lab.home) or found
     victim = chance.choice(found)
     lab.kill_process(victim)
@@ -132,10 +130,17 @@ async def _guest_killed(lab: Laboratory, chance: random.Random) -> str:
 
 
 async def _everything(lab: Laboratory, chance: random.Random) -> str:
-    await _moment(chance)
+    await _moment(lab, chance)
     await lab.crash()
     await lab.ready()
     return "killed everything at once"
+
+
+def real_kinds() -> tuple[Kind, ...]:
+    """The kinds for real builds and machines: what needs no quick builder, and what a quick one does not have."""
+    others = {"mirror down"}
+    ours = tuple(kind for kind in kinds({}) if kind.name not in others and not kind.name.startswith("disk full"))
+    return (*ours, Kind("libvirt killed", partial(_killed, "libvirt")))
 
 
 def kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:

@@ -1,17 +1,26 @@
 """The quick builder's machines: the real adapters on processes keep what they keep on libvirt."""
 
+import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import libvirt
 import libvirt_qemu  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
 
+from activities.imaging.store import LocalBlobStore
+from activities.job import Job
 from activities.machines import vm_models as m
+from activities.machines.job_entry import JobEntry
+from activities.machines.libvirt_machines import LibvirtMachines
+from activities.machines.models import BootInput, ReleaseInput
 from activities.machines.vm_machines import LibvirtVms
+from activities.machines.workspace import Size
+from activities.step_log import StepLog
 from activities.vm_ref import VmRef
+from domain.artifacts import Artifact
 from domain.vm.spec import VmSpec
 from infra.process import run
 from infra.settings import load
@@ -97,3 +106,59 @@ async def test_a_machine_outlives_its_worker_and_a_killed_one_is_lost(
     await following.delete(m.DeleteVm(vm=VM))
     assert leftovers(home) == []
     await following.close()
+
+
+async def test_a_boot_that_is_given_up_late_does_not_end_the_machines_of_the_next_attempt(
+    home: Path, image: tuple[FakeObjectStore, VmSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stood still past its heartbeat has two attempts at one step: the old one learns of it last."""
+    objects, spec = image
+    store = LocalBlobStore(home)
+    blob = await store.add(objects.objects[f"blobs/{spec.image.digest}"])
+    artifact = Artifact(kind="qcow2", name="x.qcow2", blob=blob)
+    settings = load({"OPENFACTORY_HOME": str(home), "OPENFACTORY_ACCELERATOR": "tcg"})
+    machines = LibvirtMachines(settings, objects, size=Size(memory=64, cpus=1))
+    request = BootInput(job=Job(job_id="job", org_id="local"), recipe={"name": "x"}, artifacts=(artifact,))
+    answers = JobEntry.answers
+
+    standing = asyncio.Event()
+
+    async def stands_still(_entry: JobEntry, _name: str) -> bool:
+        standing.set()
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(JobEntry, "answers", stands_still)
+    old = asyncio.create_task(machines.boot(request, Quiet()))
+    await asyncio.wait_for(standing.wait(), 60)
+    before = min(guests(home))
+    new = asyncio.create_task(machines.boot(request, Quiet()))
+
+    def new_is_at_it() -> bool:
+        turn = getattr(machines, "_turns", {}).get("job")
+        return bool(turn and turn._waiters) or min(guests(home), default=before) != before
+
+    await _until(new_is_at_it)
+    monkeypatch.setattr(JobEntry, "answers", answers)
+    old.cancel()
+    booted = await new
+    assert [report.booted for report in booted.reports] == [True]
+    assert (await machines.guest("job", "qcow2").run(("true",), timeout=20)).status == 0
+    assert await machines.release(ReleaseInput(job=request.job, reason="finished")) == 1
+    assert leftovers(home) == []
+    await machines.close()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+
+
+class Quiet(StepLog):
+    """A log that nobody reads."""
+
+    def line(self, text: str) -> None:
+        pass
+
+    def progress(self, percent: float, text: str) -> None:
+        pass

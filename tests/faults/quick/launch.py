@@ -10,6 +10,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from tests.faults.quick.environment import REAL
 from tests.faults.quick.orders import Doom, Orders, read_orders
 
 _FAKETIME = "libfaketime.so.1"
@@ -23,11 +24,11 @@ def main(module: str) -> None:
     _set_clock(orders)
     if orders.point or orders.note:
         _instrument(module, Doom(home, part, orders))
-    if module in {"workflows.core_worker", "workflows.host_worker"}:
+    if module in {"workflows.core_worker", "workflows.host_worker"} and orders.twice:
+        _do_twice()
+    if REAL not in os.environ and module in {"workflows.core_worker", "workflows.host_worker"}:
         _hurry()
-        if orders.twice:
-            _do_twice()
-    if module == "workflows.host_worker":
+    if REAL not in os.environ and module == "workflows.host_worker":
         _make_quick(home)
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -93,13 +94,14 @@ def _do_twice() -> None:
 def _make_quick(home: Path) -> None:
     from activities import wiring  # noqa: PLC0415 - after the instrumentation
     from activities.imaging import assemble, disk_space, layers  # noqa: PLC0415
-    from activities.machines import host_limits  # noqa: PLC0415
+    from activities.machines import host_capacity, host_limits  # noqa: PLC0415
     from tests.faults.quick import imaging, processes  # noqa: PLC0415
 
     mebibyte = 1 << 20
     disk_space._RESERVE_BYTES = 4 * mebibyte  # type: ignore[attr-defined] # the laboratory's disks are small
     layers._EXTRA_BYTES = mebibyte  # type: ignore[attr-defined] # as above
     host_limits.SPARE_DISK = 4
+    host_capacity.available_disk = lambda _folder: mebibyte  # machines of a few kilobytes ask for gigabytes
     layers.run_stage = assemble.run_stage = imaging.quick_stage
     layers.image_sources = imaging.quick_sources
     wiring.AptResolver = imaging.QuickResolver  # type: ignore[misc, assignment] # the same ports

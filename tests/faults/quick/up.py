@@ -15,9 +15,9 @@ from cli.stack.restarts import RestartPolicy
 from cli.stack.supervisor import Supervisor
 from infra import settings as configuration
 from infra.settings import Settings
+from tests.faults.quick.environment import PROXY, REAL
 
-PROXY = "OPENFACTORY_TEST_S3_PROXY"
-_SERVERS = frozenset({"postgres", "temporal", "s3", "migrate", "bucket"})
+_SERVERS = frozenset({"postgres", "temporal", "s3", "libvirt", "migrate", "bucket"})
 
 
 def quick_parts(settings: Settings, endpoints: Endpoints, ports: dict[str, int]) -> tuple[Part, ...]:
@@ -35,7 +35,7 @@ def _launched(argv: tuple[str, ...]) -> tuple[str, ...]:
 
 def _env(part: Part) -> dict[str, str]:
     proxied = {"S3_ENDPOINT": os.environ[PROXY]} if "S3_ENDPOINT" in part.env else {}
-    return {**part.env, **proxied}
+    return {**part.env, **proxied, **({REAL: "1"} if os.environ.get(REAL) else {})}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from activities.imaging.import_image import ImageImporter
 from activities.imaging.import_models import ImportInput
 from activities.imaging.store import LocalBlobStore
 from domain.artifacts import Blob
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from domain.image.inputs import ImageFormat, ImageRequest
 from infra.uploads import part_key
 from tests.fakes.objects import FakeObjectStore
@@ -43,6 +43,21 @@ class Importing:
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
         )
         return (await self.importer.take(ImportInput(request=request), lambda _p, _t: None)).virtual_bytes
+
+
+class Flaky(FakeObjectStore):
+    """Gives other bytes than it was given, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        data = await super().get(key, offset=offset, length=length)
+        if self.times <= 0:
+            return data
+        self.times -= 1
+        return bytes([data[0] ^ self.times % 255 + 1]) + data[1:]
 
 
 @pytest.fixture
@@ -109,3 +124,17 @@ async def test_a_disk_of_exabytes_is_rejected(importing: Importing, tmp_path: Pa
     with pytest.raises(Verdict) as rejected:
         await importing.take(qcow2(tmp_path, "-o", "cluster_size=2M", size="512T"))
     assert rejected.value.code == "image.hostile"
+
+
+async def test_an_upload_that_was_read_wrongly_is_not_called_wrong(importing: Importing, tmp_path: Path) -> None:
+    data = qcow2(tmp_path)
+    for times in (1, 2):
+        importing.objects = Flaky(times)
+        importing.importer = ImageImporter(importing.home, importing.store, importing.objects)
+        assert await importing.take(data) == 64 << 20
+    importing.objects = Flaky(100)
+    importing.importer = ImageImporter(importing.home, importing.store, importing.objects)
+    with pytest.raises(Fault) as caught:
+        await importing.take(data)
+    assert caught.value.code == "image.unreadable"
+    assert not list((importing.home / "tmp").iterdir())

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from domain.errors import Verdict
+from domain.errors import Fault, Verdict
 from infra import log_stream
 from infra.log_layout import decode_records
 from infra.log_reader import LogReader
@@ -147,6 +147,20 @@ async def test_progress_asked_for_again_is_the_newer_one_and_reads_only_what_is_
     assert found is not None
     assert found.percent == 20
     assert sum(method == "get" for method, _ in objects.calls) == 3
+
+
+@pytest.mark.parametrize("spoilt", [b"{", b'{"at":1}\n', b"\xff\n"])
+async def test_what_was_read_damaged_is_a_fault_and_is_read_anew(spoilt: bytes) -> None:
+    objects = FakeObjectStore()
+    await write(objects, "whole")
+    ((key, whole),) = objects.objects.items()
+    reader = LogReader(objects)
+    objects.objects[key] = spoilt
+    with pytest.raises(Fault) as caught:
+        await reader.tail("j", 1)
+    assert caught.value.code == "log.damaged"
+    objects.objects[key] = whole
+    assert texts(await reader.tail("j", 1)) == ["whole"]
 
 
 async def test_a_job_without_a_log_has_no_progress_and_an_empty_tail() -> None:
