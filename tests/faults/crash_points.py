@@ -43,6 +43,7 @@ _DATABASE = {"commit", "execute", "executemany", "insert_events"}
 _TEMPORAL = {
     *("complete", "execute_update", "execute_workflow", "heartbeat", "report_cancellation", "signal", "start_update"),
     *("start_workflow", "signal_with_start_workflow", "execute_update_with_start_workflow", "create_schedule"),
+    *("terminate", "trigger", "update"),
 }
 _HYPERVISOR = {
     *("createWithFlags", "defineXML", "destroy", "qemuAgentCommand", "qemuMonitorCommand", "resume", "shutdownFlags"),
@@ -178,6 +179,8 @@ def _is_effect(name: str, call: ast.Call) -> bool:
     """Tell effects from harmless calls of the same name."""
     if name == "replace":  # of a path: one argument; of a text: two; of a value: by keyword
         return isinstance(call.func, ast.Attribute) and len(call.args) == 1 and not call.keywords
+    if name == "update":  # of a schedule; of a collection or a digest it is harmless
+        return isinstance(call.func, ast.Attribute) and name_of(call.func.value) == "handle"
     if name == "copy":
         return isinstance(call.func, ast.Attribute) and name_of(call.func.value) == "shutil"
     if name == "open":

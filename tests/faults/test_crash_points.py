@@ -14,13 +14,13 @@ import libvirt_qemu  # pyright: ignore[reportMissingTypeStubs] - it has none
 import psycopg
 import pytest
 from minio import Minio
-from temporalio.client import AsyncActivityHandle, Client, WorkflowHandle
+from temporalio.client import AsyncActivityHandle, Client, ScheduleHandle, WorkflowHandle
 
 from tests.faults.crash_points import EFFECTS, enumerate_points, instrument, modules, name_of, points_of
 
 _LIBRARIES: tuple[object, ...] = (
     *(os, shutil, signal, subprocess, tempfile, Path, libvirt_qemu, libvirt.virDomain, libvirt.virConnect),
-    *(Minio, psycopg.Connection, psycopg.Cursor, Client, WorkflowHandle, AsyncActivityHandle),
+    *(Minio, psycopg.Connection, psycopg.Cursor, Client, WorkflowHandle, AsyncActivityHandle, ScheduleHandle),
 )
 """Whose names can be side effects."""
 
@@ -51,6 +51,8 @@ _HARMLESS = {
     *(
         "get_workflow_handle",
         "get_workflow_handle_for",
+        "get_schedule_handle",
+        "fetch_history_events",
         "geteuid",
         "getegid",
         "getpid",

@@ -21,7 +21,7 @@ async def test_what_was_acknowledged_ends_well_and_nothing_is_left(bench: Bench,
     assert not wrong, f"{name}, seed {seed}: {runs[0].did}: {wrong}"
 
 
-@pytest.mark.integration
+@pytest.mark.faults
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.timeout(600)
 async def test_the_quick_builder_survives_its_workers_host_being_killed(bench: Bench) -> None:
