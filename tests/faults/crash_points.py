@@ -57,7 +57,7 @@ _NOT_OF_WORKERS = (
     *("infra.embedded_postgres", "activities.machines.pass_wire", "event_store.rebuild", "event_store.schema"),
     *("event_store.roles", "service.admission.schema"),
     # Questions, in transactions that can only read.
-    *("event_store.front", "event_store.models"),
+    *("event_store.front", "event_store.models", "event_store.open_jobs"),
 )
 _WORKFLOW_CODE = "from temporalio import workflow\n"
 ROOMS = ("activities", "event_store", "infra", "service", "workflows", "mcp_server", "console")

@@ -37,11 +37,11 @@ async def _killed(part: str, lab: Laboratory, chance: random.Random) -> str:
 
 async def _at_point(part: str, points: tuple[str, ...], lab: Laboratory, chance: random.Random) -> str:
     point, side = chance.choice(points), chance.choice(("before", "after"))
-    occurrence = chance.choice((1, 1, 1, 2, 3))
+    occurrence = chance.choice((1, 1, 1, 2))
     return await crashed_at(lab, part, Orders(point=point, side=side, occurrence=occurrence))
 
 
-async def crashed_at(lab: Laboratory, part: str, orders: Orders, *, seconds: float = 40.0) -> str:
+async def crashed_at(lab: Laboratory, part: str, orders: Orders, *, seconds: float = 15.0) -> str:
     """Have a part die at a point, or live if it does not get there in time."""
     lab.order(part, orders)
     await lab.restart(part)
