@@ -98,7 +98,9 @@ if __name__ == "__main__":
     parser.add_argument("--kinds", nargs="*", help="only kinds whose name has one of these in it")
     parser.add_argument("--operations", nargs="*", choices=OPERATIONS, help="only these")
     parser.add_argument("--real", action="store_true", help="on real builds and real, tiny machines; slow")
-    parser.add_argument("--seeds", type=int, default=7, help="so many faults of each kind, three operations under each")
+    parser.add_argument(
+        "--seeds", type=int, default=4, help="so many faults of each kind, two of each operation under each"
+    )
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no experiment after so long")
     parser.add_argument("--results", type=Path, default=Path("faults.jsonl"), help="where results are kept")

@@ -16,6 +16,10 @@ from tests.guests import tiny_guest
 from tests.invariants import Violation, Witness, violations
 
 
+_SIDE_BY_SIDE = 2
+"""So many of each operation under each fault."""
+
+
 class Run(Value):
     """What became of one operation under one fault. `recovery` is in seconds from the fault's end to the operation's.
 
@@ -66,10 +70,12 @@ class Experiments:
     async def run(self, kind: Kind, seed: int) -> tuple[Run, ...]:
         """Do one experiment."""
         chance = random.Random(f"{kind.name}/{seed}")
-        outcomes = [Outcome(name) for name in self._operations]
+        outcomes = [Outcome(name) for name in self._operations for _ in range(1 if self._lab.real else _SIDE_BY_SIDE)]
         async with self._lab.stack.session() as session:
-            client = Client(session, secrets.token_hex(5), self._lab.patience)
-            tasks = [asyncio.create_task(perform(self._work(client, outcome), outcome)) for outcome in outcomes]
+            tasks: list[asyncio.Task[Outcome]] = []
+            for outcome in outcomes:
+                client = Client(session, secrets.token_hex(5), self._lab.patience)
+                tasks.append(asyncio.create_task(perform(self._work(client, outcome), outcome)))
             did = await kind.inflict(self._lab, chance)
             lifted = time.monotonic()
             await asyncio.gather(*tasks)
