@@ -15,7 +15,6 @@ from tests.faults.operations import OPERATIONS, Client, Name, Outcome, build, pe
 from tests.guests import tiny_guest
 from tests.invariants import Violation, Witness, violations
 
-
 _SIDE_BY_SIDE = 2
 """So many of each operation under each fault."""
 
