@@ -13,6 +13,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from activities.consoles.relay import ConsoleRelay
+from activities.evidence import EvidenceActivities
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
 from activities.imaging.import_image import ImageImporter
@@ -45,6 +46,7 @@ from activities.verification.vm_checks import VmChecker
 from domain.errors import FactoryError, Verdict
 from domain.model import Value
 from domain.version import VERSION
+from event_store.evidence import EvidenceIndex
 from event_store.log import EventLog
 from event_store.open_jobs import OpenJobReads
 from infra.console_tickets import ticket_signer
@@ -111,8 +113,20 @@ class Host:
             duties.create_task(_keep_sweeping("VMs", self.vms.sweep))
 
 
+@dataclass(frozen=True)
+class CoreActivities:
+    """All activities of a core worker."""
+
+    record: RecordActivities
+    evidence: EvidenceActivities
+
+    def all(self) -> list[Callable[..., object]]:
+        """Return every one, for a worker."""
+        return [*self.record.all(), self.evidence.find_evidence]
+
+
 @contextmanager
-def open_recording(settings: Settings) -> Generator[RecordActivities]:
+def open_core(settings: Settings) -> Generator[CoreActivities]:
     """Open the event log for a core worker.
 
     Raises:
@@ -121,8 +135,9 @@ def open_recording(settings: Settings) -> Generator[RecordActivities]:
     """
     if settings.database_url is None:
         raise _missing("DATABASE_URL")
-    with EventLog(settings.database_url.get_secret_value()) as log:
-        yield RecordActivities(log)
+    url = settings.database_url.get_secret_value()
+    with EventLog(url) as log:
+        yield CoreActivities(record=RecordActivities(log), evidence=EvidenceActivities(EvidenceIndex(url)))
 
 
 def keeping_of(settings: Settings, client: Client) -> KeepingActivities:

@@ -1,5 +1,6 @@
 """What was checked inside a booted image, and what was found."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
@@ -40,14 +41,27 @@ class BootReport(Value):
     reason: str | None = None
 
 
+class Reuse(Value):
+    """Where a report was taken over from: the build that made it, and when that one checked the artifact."""
+
+    build_id: str
+    verified_at: datetime
+
+
 class VerificationReport(Value):
-    """All that was checked on one artifact."""
+    """All that was checked on one artifact.
+
+    `evidence` names what was checked by which tests of which verifier: a report of the same name is about
+    the same bytes. `reused` says that nothing was booted for it.
+    """
 
     artifact: Bootable
     firmware: Firmware
     accelerator: Literal["kvm", "tcg"]
     boot_seconds: float
     results: tuple[AssertionResult, ...]
+    evidence: str | None = None
+    reused: Reuse | None = None
 
     @property
     def passed(self) -> int:
@@ -58,3 +72,8 @@ class VerificationReport(Value):
     def failed(self) -> int:
         """How many assertions do not hold."""
         return len(self.results) - self.passed
+
+    @property
+    def held(self) -> bool:
+        """Whether something was checked and all of it holds."""
+        return self.failed == 0 and self.passed > 0

@@ -8,7 +8,7 @@ from domain.build.state import BuildStatus, Failure, StepState
 from domain.errors import Problem
 from domain.metering import Quota
 from domain.model import Value
-from domain.verification import AssertionResult, Firmware
+from domain.verification import AssertionResult, Firmware, Reuse
 
 
 class WhoAmI(Value):
@@ -100,7 +100,8 @@ class BuildPage(Value):
 class ReportView(Value):
     """What was checked on one artifact. `passed` and `failed` count all; `results` may hold only some.
 
-    `found` in the results came from the guest: untrusted data.
+    `found` in the results came from the guest: untrusted data. With `reused` the artifact was not booted for
+    this build: an earlier one checked the same bytes by the same tests.
     """
 
     artifact: Literal["qcow2", "iso"]
@@ -109,6 +110,7 @@ class ReportView(Value):
     boot_seconds: float
     passed: int
     failed: int
+    reused: Reuse | None = None
     results: tuple[AssertionResult, ...] = ()
 
 

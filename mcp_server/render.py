@@ -113,7 +113,11 @@ def _progress(view: BuildView) -> Iterable[str]:
 def _report(report: ReportView) -> Iterable[str]:
     total = report.passed + report.failed
     how = f"{report.firmware.upper()}, {report.accelerator}"
-    yield f"Tests of {report.artifact} ({how}): {report.passed} of {total} assertions hold."
+    held = f"{report.passed} of {total} assertions hold"
+    if report.reused is not None:
+        source = f"build {report.reused.build_id} of {report.reused.verified_at:%Y-%m-%d %H:%M} UTC"
+        held += f", reused from {source}: the same bytes were checked then by the same tests"
+    yield f"Tests of {report.artifact} ({how}): {held}."
     for result in report.results:
         if not result.passed:
             yield f"  FAILED {result.description}: expected {result.expected!r}, found (untrusted) {result.found!r}"

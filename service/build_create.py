@@ -1,6 +1,6 @@
 """Starting a build, once for each request key."""
 
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, VerifyPolicy
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
@@ -25,6 +25,7 @@ async def create_build(
     *,
     request_key: str | None = None,
     retry_of: str | None = None,
+    verify: VerifyPolicy = "auto",
 ) -> BuildView:
     """Start a build and answer with it as soon as the read model shows it, or after two seconds.
 
@@ -49,6 +50,7 @@ async def create_build(
         plan=caller.plan,
         recipe=recipe,
         retry_of=retry_of,
+        verify=verify,
     )
     earlier = None if request_key is None else await _earlier(factory, request)
     if earlier is not None:
@@ -96,7 +98,7 @@ def _same_input(digest: str, request: BuildRequest) -> None:
         return
     raise Verdict.because(
         "request_key.reused",
-        "This request_key was used before with another recipe or retry_of.",
+        "This request_key was used before with another recipe, retry_of or verify.",
         path="request_key",
         next=f"Use a new request_key for a new build; the old one is build_id {request.build_id}.",
     )

@@ -115,6 +115,7 @@ def _report(report: VerificationReport, detail: Detail) -> ReportView:
         boot_seconds=report.boot_seconds,
         passed=report.passed,
         failed=report.failed,
+        reused=report.reused,
         results=tuple(_result(result) for result in chosen),
     )
 

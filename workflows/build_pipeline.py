@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.board import Board
+from workflows.build_evidence import earlier_evidence
 from workflows.build_models import BuildInput, Finished
 from workflows.hosts import job_of, on_any_host, on_host
 from workflows.recording import record_build
@@ -28,6 +29,7 @@ Result = TypeVar("Result", bound=Value)
 
 _MACHINE_GONE = frozenset({"machine.lost", "guest.interrupted"})
 _MOST_BOOTS = 3
+_BOOTABLE = frozenset(get_args(Bootable))
 
 
 class StepFailed(Exception):
@@ -135,41 +137,57 @@ class BuildPipeline:
         return assembled.artifacts
 
     async def _test(self, artifacts: tuple[Artifact, ...]) -> tuple[VerificationReport, ...]:
-        """Boot and check. The machines are given back whatever happens, before anything is parked."""
+        """Boot and check. The machines are given back whatever happens, before anything is parked.
+
+        An image whose bytes an earlier build has proven by the same tests is not booted again.
+        """
         recipe = self._request.recipe
-        boot = machines.BootInput(job=self._job, recipe=recipe, artifacts=artifacts)
-        self._holds_machines = True
-        booted = await self._step(
-            "boot",
-            lambda: self._do("boot", "boot_artifacts", boot, machines.BootResult),
-            lambda r: (
-                False,
-                ", ".join(f"{b.artifact} under {b.firmware.upper()} in {b.seconds:.0f} s" for b in r.reports),
-            ),
-        )
-        check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports)
-        checked = await self._step("verify", lambda: self._verify_booting_again(boot, check), _verify_summary)
+        known = await earlier_evidence(self._request, self._queue, artifacts)
+        proven = {report.artifact for report in known}
+        images = tuple(a for a in artifacts if a.kind not in proven)
+        boot = machines.BootInput(job=self._job, recipe=recipe, artifacts=images)
+        booted = await self._step("boot", lambda: self._boot(boot, known), lambda r: _boot_summary(r, known))
+        check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports, images=images)
+        checked = await self._step("verify", lambda: self._verify_all(boot, check, known), _verify_summary)
         self.finished = self.finished.model_copy(update={"verify": checked.reports})
         await self.release("finished")
         return checked.reports
 
+    async def _boot(self, boot: machines.BootInput, known: tuple[VerificationReport, ...]) -> machines.BootResult:
+        if known and not _bootable(boot.artifacts):
+            return machines.BootResult(reports=())
+        self._holds_machines = True
+        return await self._do("boot", "boot_artifacts", boot, machines.BootResult)
+
+    async def _verify_all(
+        self, boot: machines.BootInput, check: verification.VerifyInput, known: tuple[VerificationReport, ...]
+    ) -> verification.VerifyResult:
+        """Check what was booted, and put what is known of the rest beside it."""
+        if known and not check.boots:
+            await self._record(RecordVerification(generation=self._generation, reports=known))
+            return verification.VerifyResult(reports=known)
+        return await self._verify_booting_again(boot, check, known)
+
     async def _verify_booting_again(
-        self, boot: machines.BootInput, check: verification.VerifyInput
+        self, boot: machines.BootInput, check: verification.VerifyInput, known: tuple[VerificationReport, ...]
     ) -> verification.VerifyResult:
         """Check; machines that their host lost meanwhile are booted anew, for nothing can be checked without them."""
         for _ in range(_MOST_BOOTS - 1):
             try:
-                return await self._verify(check)
+                return await self._verify(check, known)
             except StepFailed as failure:
                 lost = failure.detail.kind == "fault" and failure.detail.problems[0].code in _MACHINE_GONE
                 if not lost or not workflow.patched("boot-lost-machines-again"):
                     raise
             booted = await self._do("boot", "boot_artifacts", boot, machines.BootResult)
             check = check.model_copy(update={"boots": booted.reports})
-        return await self._verify(check)
+        return await self._verify(check, known)
 
-    async def _verify(self, check: verification.VerifyInput) -> verification.VerifyResult:
-        checked = await self._do("verify", "verify_machines", check, verification.VerifyResult)
+    async def _verify(
+        self, check: verification.VerifyInput, known: tuple[VerificationReport, ...]
+    ) -> verification.VerifyResult:
+        made = await self._do("verify", "verify_machines", check, verification.VerifyResult)
+        checked = verification.VerifyResult(reports=(*made.reports, *known))
         self._reports = checked.reports
         await self._record(RecordVerification(generation=self._generation, reports=checked.reports))
         problems = failed_assertions(checked.reports)
@@ -245,8 +263,23 @@ class BuildPipeline:
         await record_build(self._request.build_id, command)
 
 
+def _bootable(artifacts: tuple[Artifact, ...]) -> bool:
+    return any(artifact.kind in _BOOTABLE for artifact in artifacts)
+
+
+def _boot_summary(result: machines.BootResult, known: tuple[VerificationReport, ...]) -> tuple[bool, str]:
+    booted = [f"{b.artifact} under {b.firmware.upper()} in {b.seconds:.0f} s" for b in result.reports]
+    kept = [f"{report.artifact} not booted again" for report in known]
+    return not booted, ", ".join((*booted, *kept))
+
+
 def _verify_summary(result: verification.VerifyResult) -> tuple[bool, str]:
-    return False, ", ".join(f"{r.artifact}: {r.passed} of {len(r.results)} assertions hold" for r in result.reports)
+    told = [
+        f"{r.artifact}: {r.passed} of {len(r.results)} assertions hold"
+        + (f", reused from build {r.reused.build_id}" if r.reused else "")
+        for r in result.reports
+    ]
+    return all(r.reused for r in result.reports), ", ".join(told)
 
 
 def _summary(step: StepName, recipe: dict[str, object]) -> str:

@@ -7,8 +7,7 @@ from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
 from activities.keeping.activities import KeepingActivities
-from activities.record import RecordActivities
-from activities.wiring import keeping_of, open_recording
+from activities.wiring import CoreActivities, keeping_of, open_core
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.catalog import WORKFLOWS, workflow_runner
@@ -20,13 +19,13 @@ from workflows.signals import SturdySignals
 from workflows.vm_client import VmClient
 
 
-def core_worker(client: Client, recording: RecordActivities, keeping: KeepingActivities) -> Worker:
+def core_worker(client: Client, core: CoreActivities, keeping: KeepingActivities) -> Worker:
     """Make the worker of the core queue."""
     return Worker(
         client,
         task_queue=CORE_QUEUE,
         workflows=list(WORKFLOWS),
-        activities=[*recording.all(), *keeping.all()],
+        activities=[*core.all(), *keeping.all()],
         interceptors=[TypedFailures(), SturdySignals()],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=STOP_GRACE,
@@ -37,11 +36,11 @@ async def main() -> None:
     """Run until stopped."""
     configure_logging("core-worker")
     settings = configuration.load()
-    with open_recording(settings) as recording:
+    with open_core(settings) as core:
         client = await connect_patiently(settings)
         await VmClient(connected(client)).ensure_fleet()
         await ensure_schedules(client)
-        await run_until_stopped([core_worker(client, recording, keeping_of(settings, client))])
+        await run_until_stopped([core_worker(client, core, keeping_of(settings, client))])
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def _own(host: HostActivities) -> list[Activity]:
         host.machines.capture_evidence,
         host.machines.release_machines,
         host.verification.verify_machines,
+        host.verification.name_evidence,
         vms.create_vm,
         vms.start_vm,
         vms.await_agent,

@@ -16,11 +16,12 @@ from activities.imaging.lock import Lock, read_lock
 from activities.imaging.models import AssembleInput, AssembleResult
 from activities.imaging.stage_runner import run_stage
 from activities.imaging.store import LocalBlobStore
-from activities.imaging.tools import source_digest, tool_versions
+from activities.imaging.tools import tool_versions
 from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
 from domain.artifacts import Artifact, ArtifactKind
 from domain.errors import FactoryError, Fault, Verdict
+from infra.sources import source_digest
 
 _HERE = Path(__file__).parent
 _PACKAGES = (

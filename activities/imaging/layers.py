@@ -18,13 +18,14 @@ from activities.imaging.lock import Lock, LockedPackage, packages_digest, packag
 from activities.imaging.models import LayerInput, LayerResult
 from activities.imaging.stage_runner import run_stage
 from activities.imaging.store import LayerIndex, LocalBlobStore
-from activities.imaging.tools import source_digest, tool_versions
+from activities.imaging.tools import tool_versions
 from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
 from domain.artifacts import Layer, LayerKind
 from domain.errors import Fault, Verdict
 from domain.recipe.schema import Recipe
 from infra.settings import Settings
+from infra.sources import source_digest
 
 _STAGES = Path(__file__).parent / "stages"
 _SHARED = ("frame.py", "layer_tree.py")

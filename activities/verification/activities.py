@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.session import StepSessions
-from activities.verification.models import VerifyInput, VerifyResult
+from activities.verification.models import EvidenceNames, NameEvidence, VerifyInput, VerifyResult
 from activities.verification.ports import Verifier, VmTester
 from activities.verification.vm_models import CheckVm, RunStep, StepDone, VmChecked
 
@@ -22,6 +22,11 @@ class VerificationActivities:
         """Check the job's machines."""
         async with self.sessions.open(request.job, "verify") as log:
             return await self.checker.verify(request, log)
+
+    @activity.defn
+    async def name_evidence(self, request: NameEvidence) -> EvidenceNames:
+        """Say by what name this host's verifier knows evidence about these images."""
+        return await self.checker.name_evidence(request)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from activities.step_log import StepLog
-from activities.verification.models import VerifyInput, VerifyResult
+from activities.verification.models import EvidenceNames, NameEvidence, VerifyInput, VerifyResult
 from activities.verification.vm_models import CheckVm, RunStep, StepDone, VmChecked
 from activities.vm_ref import VmRef
 
@@ -75,4 +75,8 @@ class Verifier(Protocol):
 
     async def verify(self, request: VerifyInput, log: StepLog) -> VerifyResult:
         """Run the tests that each machine is due; answers what was found, right or wrong."""
+        ...
+
+    async def name_evidence(self, request: NameEvidence) -> EvidenceNames:
+        """Name the evidence that checking these images would give."""
         ...

@@ -4,12 +4,11 @@ import asyncio
 from dataclasses import dataclass, field
 
 from activities.step_log import StepLog
-from activities.verification.assertions import checks_of
-from activities.verification.check import Check
-from activities.verification.models import VerifyInput, VerifyResult
+from activities.verification.due import due_checks
+from activities.verification.evidence import names_of
+from activities.verification.models import EvidenceNames, NameEvidence, VerifyInput, VerifyResult
 from activities.verification.ports import Guests
 from activities.verification.runner import SETTLE_SECONDS, CheckRunner, Progress
-from activities.verification.suites import boot, login, network, packages, services
 from domain.recipe.schema import Recipe
 from domain.verification import BootReport, VerificationReport
 
@@ -32,22 +31,28 @@ class GuestVerifier:
 
         """
         recipe = Recipe.model_validate(request.recipe)
+        named = await self.name_evidence(NameEvidence(recipe=request.recipe, images=request.images))
         tasks = [asyncio.create_task(self._machine(request.job.job_id, recipe, up, log)) for up in request.boots]
         try:
-            return VerifyResult(reports=tuple(await asyncio.gather(*tasks)))
+            reports = await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        return VerifyResult(
+            reports=tuple(r.model_copy(update={"evidence": named.names.get(r.artifact)}) for r in reports)
+        )
+
+    async def name_evidence(self, request: NameEvidence) -> EvidenceNames:
+        """Name the evidence that checking these images would give."""
+        return await asyncio.to_thread(names_of, request)
 
     async def _machine(self, job_id: str, recipe: Recipe, up: BootReport, log: StepLog) -> VerificationReport:
         guest = self.guests.guest(job_id, up.artifact)
         progress = Progress(log, up.artifact)
-        first = boot.started(recipe)
+        first, *rest = due_checks(recipe, up.artifact)
         log.line(f"{up.artifact}: waiting until the start is over")
-        # All others come after this one: it waits until the start is over.
         results = await self.runner.run(guest, (first,), progress, settle=0.0)
-        rest = _due(recipe, up)
         progress.expect(1 + len(rest))
         results += await self.runner.run(guest, rest, progress, settle=SETTLE_SECONDS[up.accelerator])
         report = VerificationReport(
@@ -59,11 +64,3 @@ class GuestVerifier:
         )
         log.line(f"{up.artifact}: {report.passed} of {len(results)} assertions hold")
         return report
-
-
-def _due(recipe: Recipe, up: BootReport) -> tuple[Check, ...]:
-    """Everything for the disk image; boot and login for the ISO, which holds the same root file system."""
-    always = (*boot.checks(), *login.checks(recipe))
-    if up.artifact == "iso":
-        return always
-    return (*always, *packages.checks(recipe), *network.checks(), *services.checks(recipe), *checks_of(recipe))

@@ -13,6 +13,7 @@ from cli.client.output import run
 from cli.client.suites import suites
 from cli.client.test_runs import test_runs
 from cli.client.vms import vms
+from domain.build.inputs import VerifyPolicy
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 BuildId = Annotated[
@@ -56,11 +57,15 @@ def build(
     request_key: Annotated[
         str | None, typer.Option(help="A name for this request: repeating it starts nothing new.")
     ] = None,
+    verify: Annotated[
+        VerifyPolicy, typer.Option(help="`always` boots and checks images that an earlier build has proven, too.")
+    ] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Start a build from a recipe."""
     followed = builds.Followed()
-    command = partial(builds.start_build, recipe=recipe, request_key=request_key, wait=wait, followed=followed)
+    asked = builds.Asked(request_key=request_key, verify=verify)
+    command = partial(builds.start_build, recipe=recipe, asked=asked, wait=wait, followed=followed)
     run(command, as_json=as_json, on_interrupt=followed.farewell)
 
 

@@ -15,7 +15,9 @@ from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
 from cli.client.tools import Tools
 from cli.client.words import STATUS_STYLE, duration, plain
+from domain.build.inputs import VerifyPolicy
 from domain.errors import Problem
+from domain.model import Value
 from domain.views import BuildPage, BuildView
 
 _ROOM_FOR_ALL = 130
@@ -39,14 +41,21 @@ class Followed:
         )
 
 
+class Asked(Value):
+    """What was asked for beside the recipe."""
+
+    request_key: str | None = None
+    verify: VerifyPolicy = "auto"
+
+
 async def start_build(
-    session: Tools, output: Output, recipe: str, *, request_key: str | None, wait: bool, followed: Followed
+    session: Tools, output: Output, recipe: str, *, asked: Asked, wait: bool, followed: Followed
 ) -> int:
     """Start a build; with `wait` follow it to its end."""
     document = read_recipe(recipe)
-    key = request_key or str(uuid.uuid4())
+    key = asked.request_key or str(uuid.uuid4())
     try:
-        answer = await session.call("create_build", {"recipe": document, "request_key": key})
+        answer = await session.call("create_build", {"recipe": document, "request_key": key, "verify": asked.verify})
     except Unreachable as failure:
         # The request may have been heard: its key makes repeating it safe.
         raise Unreachable(

@@ -59,9 +59,13 @@ def _verification(report: ReportView, console: Console) -> None:
     good = report.failed == 0
     line = Text("\n✓ " if good else "\n✗ ", style="bold green" if good else "bold red")
     line.append(f"{report.artifact}", style="bold")
-    line.append(f" booted under {report.firmware.upper()} ({report.accelerator}) in {duration(report.boot_seconds)}: ")
+    how = f"{report.firmware.upper()} ({report.accelerator})"
+    line.append(f" booted under {how} in {duration(report.boot_seconds)}: ")
     line.append(f"{report.passed} passed", style="green")
     line.append(f", {report.failed} failed", style="red" if report.failed else "dim")
+    if report.reused is not None:
+        source = f"{report.reused.build_id} of {report.reused.verified_at.astimezone():%Y-%m-%d %H:%M}"
+        line.append(f"\n    reused from build {source}: the same bytes, checked then by the same tests", style="dim")
     console.print(line, soft_wrap=True)
     for result in report.results:
         if not result.passed:

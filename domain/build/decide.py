@@ -59,6 +59,7 @@ def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -
                 recipe_digest=request.recipe_digest,
                 input_digest=request.input_digest,
                 retry_of=request.retry_of,
+                verify=request.verify,
             ),
         )
     if state.org_id != request.org_id or state.input_digest != request.input_digest:
@@ -169,7 +170,7 @@ def _complete(state: BuildState, now: datetime) -> tuple[e.BuildEvent, ...]:
     _refuse_finished(state)
     if state.failure is not None:
         raise _out_of_order("a failed build is not completed: it can be retried")
-    if not state.reports or any(report.failed or not report.passed for report in state.reports):
+    if not state.reports or not all(report.held for report in state.reports):
         message = "a build is completed only when every required test has run and passed"
         raise Verdict.because("build.not_verified", message, value=state.build_id, next="get_build_status")
     return _one(e.BuildCompleted, state, now, seconds=(now - state.requested_at).total_seconds())

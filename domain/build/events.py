@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from domain.artifacts import Artifact
+from domain.build.inputs import VerifyPolicy
 from domain.build.steps import StepName
 from domain.errors import Problem
 from domain.event import Event
@@ -27,6 +28,7 @@ class BuildRequested(BuildEvent):
     recipe_digest: str
     input_digest: str
     retry_of: str | None = None
+    verify: VerifyPolicy = "auto"
 
 
 class StepStarted(BuildEvent):
@@ -50,7 +52,7 @@ class StepCompleted(BuildEvent):
 
 
 class BuildVerified(BuildEvent):
-    """The booted artifacts were checked; whether they passed is in the reports."""
+    """The booted artifacts were checked, or evidence was taken over; whether they passed is in the reports."""
 
     NAME = "build.verified.v1"
     generation: int

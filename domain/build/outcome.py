@@ -39,5 +39,6 @@ def _judged(artifact: Artifact, report: VerificationReport | None) -> Artifact:
     method = (
         f"{report.firmware.upper()}, {report.accelerator}, {report.passed} of {len(report.results)} assertions hold"
     )
-    held = report.failed == 0 and report.passed > 0
-    return artifact.model_copy(update={"verification": "verified" if held else "unverified", "method": method})
+    if report.reused is not None:
+        method += f", reused from build {report.reused.build_id} of {report.reused.verified_at:%Y-%m-%d %H:%M} UTC"
+    return artifact.model_copy(update={"verification": "verified" if report.held else "unverified", "method": method})

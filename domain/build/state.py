@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from domain.artifacts import Artifact
 from domain.build import events as e
+from domain.build.inputs import VerifyPolicy
 from domain.build.steps import TESTING_STEPS, StepName
 from domain.errors import Problem
 from domain.model import Value
@@ -51,10 +52,12 @@ class BuildState(Value):
     recipe_digest: str
     input_digest: str
     retry_of: str | None = None
+    verify: VerifyPolicy = "auto"
     generation: int = 0
     host: str | None = None
     steps: tuple[StepState, ...] = ()
     reports: tuple[VerificationReport, ...] = ()
+    verified_at: datetime | None = None
     artifacts: tuple[Artifact, ...] = ()
     failure: Failure | None = None
     last_command: str | None = None
@@ -65,6 +68,13 @@ class BuildState(Value):
         """Whether nothing more can happen."""
         closed = self.failure is not None and not self.failure.retryable
         return self.status in {"completed", "cancelled"} or (self.status == "failed" and closed)
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """What later builds may take over: the names of the reports that this build made and completed with."""
+        if self.status != "completed":
+            return ()
+        return tuple(r.evidence for r in self.reports if r.evidence and r.held and r.reused is None)
 
 
 def evolve(state: BuildState | None, event: e.BuildEvent) -> BuildState:
@@ -104,6 +114,7 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         recipe_digest=event.recipe_digest,
         input_digest=event.input_digest,
         retry_of=event.retry_of,
+        verify=event.verify,
     )
 
 
@@ -124,7 +135,7 @@ def _step_completed(state: BuildState, event: e.StepCompleted) -> BuildState:
 
 
 def _verified(state: BuildState, event: e.BuildVerified) -> BuildState:
-    return state.model_copy(update={"reports": event.reports})
+    return state.model_copy(update={"reports": event.reports, "verified_at": event.at})
 
 
 def _published(state: BuildState, event: e.ArtifactsPublished) -> BuildState:

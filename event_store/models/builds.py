@@ -37,6 +37,7 @@ def _row(state: BuildState) -> tuple[object, ...]:
         state.seconds,
         None if failure is None else failure.replace("\0", "�"),
         state.input_digest,
+        list(state.evidence),
         storable(state.model_dump_json()),
     )
 
@@ -55,11 +56,13 @@ BUILDS: Projection[BuildState] = Projection(
         seconds double precision,
         failure text,
         input_digest text NOT NULL,
+        evidence text[] NOT NULL,
         state jsonb NOT NULL""",
     indexes=(
         "(org_id, created_at DESC, build_id DESC)",
         "(org_id, status, created_at DESC, build_id DESC)",
         "(org_id, name, created_at DESC, build_id DESC)",
+        "USING gin (evidence)",
     ),
     columns=(
         "build_id",
@@ -73,6 +76,7 @@ BUILDS: Projection[BuildState] = Projection(
         "seconds",
         "failure",
         "input_digest",
+        "evidence",
         "state",
     ),
     events=frozenset(BUILD_EVENTS),

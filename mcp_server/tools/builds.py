@@ -6,6 +6,7 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from domain.artifacts import ArtifactKind
+from domain.build.inputs import VerifyPolicy
 from domain.build.state import BuildStatus
 from domain.build.steps import StepName
 from domain.views import BuildPage, BuildView, DownloadLinks, LogView, Progress
@@ -52,6 +53,12 @@ class BuildTools:
         retry_of: Annotated[
             str | None, Field(description="The id of a failed build that this one replaces with a changed recipe.")
         ] = None,
+        verify: Annotated[
+            VerifyPolicy,
+            Field(
+                description="auto: reuse evidence of an earlier build with the same bytes and tests; always: boot anew."
+            ),
+        ] = "auto",
     ) -> BuildView:
         """Start building a recipe: bootable disk image and ISO, each booted and tested before it is called verified.
 
@@ -59,7 +66,7 @@ class BuildTools:
         and wait_s=25. Always give a request_key, so that a repeated call does not start a second build.
         """
         return await build_create.create_build(
-            self._factory, self._caller_of(ctx), recipe, request_key=request_key, retry_of=retry_of
+            self._factory, self._caller_of(ctx), recipe, request_key=request_key, retry_of=retry_of, verify=verify
         )
 
     @face("List builds", READ)

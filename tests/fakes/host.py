@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from temporalio import activity
 
@@ -12,7 +13,7 @@ from activities.verification import models as verification
 from domain.artifacts import Artifact, Blob, Layer
 from domain.canonical import digest
 from domain.errors import FactoryError
-from domain.verification import AssertionResult, BootReport, VerificationReport
+from domain.verification import AssertionResult, Bootable, BootReport, VerificationReport
 
 QUEUE = "host:fake"
 
@@ -51,7 +52,7 @@ class FakeHost:
         """Solve to a lock named by the recipe."""
         await self._enter("resolve_recipe")
         return imaging.ResolveResult(
-            lock=_blob("lock", request.recipe), packages=3, download_bytes=4, image_bytes=5, index="today"
+            lock=_blob("lock", _built(request.recipe)), packages=3, download_bytes=4, image_bytes=5, index="today"
         )
 
     @activity.defn
@@ -72,7 +73,8 @@ class FakeHost:
     async def _layer(self, name: str, request: imaging.LayerInput) -> imaging.LayerResult:
         await self._enter(name)
         kind = name.removeprefix("build_").removesuffix("_layer")
-        key = digest([name, request.model_dump(mode="json")])
+        parent = None if request.parent is None else request.parent.key
+        key = digest([name, _built(request.recipe), request.lock.digest, parent])
         layer = Layer.model_validate({"kind": kind, "key": key, "blob": _blob(name, key).model_dump()})
         return imaging.LayerResult(layer=layer, cached=False, summary=f"{kind} layer")
 
@@ -117,6 +119,7 @@ class FakeHost:
                     firmware=b.firmware,
                     accelerator=b.accelerator,
                     boot_seconds=b.seconds,
+                    evidence=_evidence(request.recipe, request.images).get(b.artifact),
                     results=(
                         AssertionResult(
                             suite="boot",
@@ -131,6 +134,12 @@ class FakeHost:
                 for b in request.boots
             )
         )
+
+    @activity.defn
+    async def name_evidence(self, request: verification.NameEvidence) -> verification.EvidenceNames:
+        """Name evidence by the image and the recipe's tests."""
+        await self._enter("name_evidence")
+        return verification.EvidenceNames(names=_evidence(request.recipe, request.images))
 
     @activity.defn
     async def capture_evidence(self, request: machines.CaptureInput) -> machines.CaptureResult:
@@ -150,6 +159,21 @@ class FakeHost:
         """Publish what came."""
         await self._enter("publish_artifacts")
         return imaging.PublishResult(artifacts=request.artifacts)
+
+
+def _built(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What of a recipe decides the bytes: its tests do not."""
+    return {key: value for key, value in recipe.items() if key != "tests"}
+
+
+def _evidence(recipe: dict[str, Any], images: tuple[Artifact, ...]) -> dict[Bootable, str]:
+    """Only the disk image is due the recipe's own tests, as in the real verifier."""
+    names: dict[Bootable, str] = {}
+    for image in images:
+        if image.kind in ("qcow2", "iso"):
+            own = recipe.get("tests") if image.kind == "qcow2" else None
+            names[image.kind] = digest([image.blob.digest, own])
+    return names
 
 
 def _blob(*parts: object) -> Blob:

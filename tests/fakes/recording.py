@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Collection, Iterable
 
 from temporalio import activity
 
+from activities.evidence_models import FIND_EVIDENCE, EvidenceFound, FindEvidence
 from activities.record_models import RECORD_BUILD, RecordInput, RecordResult
 from domain.build.decide import decide
 from domain.build.events import BuildEvent
 from domain.build.state import BuildState, BuildStatus, fold
 from domain.errors import Verdict
+from domain.verification import Reuse, VerificationReport
 
 
 class FakeRecording:
@@ -32,6 +35,12 @@ class FakeRecording:
             self._grown.notify_all()
         return RecordResult(version=len(stream), appended=len(new))
 
+    @activity.defn(name=FIND_EVIDENCE)
+    async def find_evidence(self, request: FindEvidence) -> EvidenceFound:
+        """Look among the builds of this log."""
+        states = (fold(tuple(stream)) for stream in self.streams.values())
+        return EvidenceFound(reports=find_evidence((s for s in states if s), request.org_id, request.names))
+
     def state(self, build_id: str) -> BuildState:
         """The build as the log has it."""
         state = fold(tuple(self.streams[build_id]))
@@ -46,3 +55,14 @@ class FakeRecording:
     def names(self, build_id: str) -> list[str]:
         """The names of the build's events, in order."""
         return [event.NAME for event in self.streams[build_id]]
+
+
+def find_evidence(builds: Iterable[BuildState], org_id: str, names: Collection[str]) -> tuple[VerificationReport, ...]:
+    """Find the newest report of each name, as `event_store.evidence` does in the database."""
+    found: dict[str, VerificationReport] = {}
+    for state in sorted(builds, key=lambda s: (s.requested_at, s.build_id)):
+        for report in state.reports if state.org_id == org_id else ():
+            if report.evidence in {*names} & {*state.evidence} and report.reused is None and state.verified_at:
+                reuse = Reuse(build_id=state.build_id, verified_at=state.verified_at)
+                found[report.evidence] = report.model_copy(update={"reused": reuse})
+    return tuple(found[name] for name in sorted(found))

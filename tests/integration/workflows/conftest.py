@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, VerifyPolicy
 from tests.fakes.host import QUEUE, FakeHost
 from tests.fakes.recording import FakeRecording
 from workflows import policies
@@ -41,7 +41,7 @@ class Factory:
             self.client,
             task_queue=policies.CORE_QUEUE,
             workflows=list(WORKFLOWS),
-            activities=[self.recording.record_build],
+            activities=[self.recording.record_build, self.recording.find_evidence],
             interceptors=[TypedFailures(), SturdySignals()],
             workflow_runner=workflow_runner(),
         )
@@ -57,6 +57,7 @@ class Factory:
                 host.assemble_artifacts,
                 host.boot_artifacts,
                 host.verify_machines,
+                host.name_evidence,
                 host.capture_evidence,
                 host.release_machines,
                 host.publish_artifacts,
@@ -67,9 +68,13 @@ class Factory:
         async with core, shared, own:
             yield
 
-    async def start(self, build_id: str) -> WorkflowHandle[BuildWorkflow, BuildOutcome]:
+    async def start(
+        self, build_id: str, *, org_id: str = "org", verify: VerifyPolicy = "auto", **recipe: object
+    ) -> WorkflowHandle[BuildWorkflow, BuildOutcome]:
         """Start a build by that id."""
-        request = BuildRequest(build_id=build_id, org_id="org", requested_by="tester", recipe={"name": "demo"})
+        request = BuildRequest(
+            build_id=build_id, org_id=org_id, requested_by="tester", recipe={"name": "demo", **recipe}, verify=verify
+        )
         return await self.client.start_workflow(
             BuildWorkflow.run, BuildInput(request=request), id=f"build-{build_id}", task_queue=policies.CORE_QUEUE
         )

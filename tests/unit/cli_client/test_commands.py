@@ -31,8 +31,11 @@ class Screen:
         return self._notes.getvalue()
 
 
-async def start(tools: FakeTools, screen: Screen, recipe: str, **options: object) -> int:
-    given: dict[str, Any] = {"request_key": None, "wait": False, "followed": builds.Followed()} | options
+async def start(
+    tools: FakeTools, screen: Screen, recipe: str, *, asked: dict[str, str] | None = None, **options: object
+) -> int:
+    given: dict[str, Any] = {"wait": False, "followed": builds.Followed()} | options
+    given["asked"] = builds.Asked.model_validate(asked or {})
     return await builds.start_build(tools, screen.output, recipe, **given)
 
 
@@ -40,8 +43,16 @@ async def test_a_recipe_file_is_sent_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("name: x # a comment\n")
     tools = FakeTools(create_build=build_view())
-    assert await start(tools, Screen(), str(file), request_key="k") == 0
-    assert tools.asked == [("create_build", {"recipe": "name: x # a comment\n", "request_key": "k"})]
+    assert await start(tools, Screen(), str(file), asked={"request_key": "k"}) == 0
+    sent = {"recipe": "name: x # a comment\n", "request_key": "k", "verify": "auto"}
+    assert tools.asked == [("create_build", sent)]
+
+
+async def test_a_build_can_be_told_to_verify_whatever_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tools = FakeTools(create_build=build_view())
+    await start(tools, Screen(), "demo", asked={"verify": "always"})
+    assert tools.asked[0][1]["verify"] == "always"
 
 
 async def test_a_template_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,12 @@ def test_an_unverified_image_is_never_called_anything_else() -> None:
     assert line.rstrip().endswith(" unverified")
 
 
+def test_evidence_of_an_earlier_build_is_told_as_what_it_is() -> None:
+    given = report("qcow2", "uefi", passed=3, failed=0)
+    given["reused"] = {"build_id": BUILD_ID, "verified_at": "2030-01-02T03:04:05Z"}
+    assert f"reused from build {BUILD_ID} of 2030-01-0" in printed(build_view(status="completed", reports=[given]))
+
+
 def test_artifacts_have_size_and_short_digest() -> None:
     text = printed(completed_view())
     assert "400.0 MiB" in text

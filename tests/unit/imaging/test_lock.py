@@ -9,9 +9,9 @@ from activities.imaging.apt_index import parse_stanzas
 from activities.imaging.keys import LayerIngredients
 from activities.imaging.lock import packages_digest, packages_text, read_lock, release_text, store_lock
 from activities.imaging.store import LocalBlobStore
-from activities.imaging.tools import source_digest
 from domain.artifacts import Blob
 from domain.errors import Fault
+from infra.sources import source_digest
 from tests.unit.imaging.locked import lock, locked
 
 
