@@ -130,12 +130,13 @@ class S3ObjectStore:
                 self._small.submit(_release, response)
 
     async def stat(self, key: str) -> ObjectInfo | None:
-        """Tell an object's size, or nothing if there is none."""
+        """Tell an object's size and version, or nothing if there is none."""
         try:
             found = await self._call(partial(self._client.stat_object, self._bucket, key), key=key)
         except Verdict:
             return None
-        return ObjectInfo(key=key, bytes=found.size or 0)
+        written = found.last_modified.isoformat() if found.last_modified else ""
+        return ObjectInfo(key=key, bytes=found.size or 0, version=f"{found.etag} {written}")
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
         """List objects in key order, beginning behind the key `after`.

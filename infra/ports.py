@@ -8,10 +8,14 @@ from domain.model import Value
 
 
 class ObjectInfo(Value):
-    """An object as the store reports it. `bytes` is its size."""
+    """An object as the store reports it. `bytes` is its size.
+
+    `version` is another one each time the object is written; only `stat` tells it.
+    """
 
     key: str
     bytes: int
+    version: str = ""
 
 
 class ObjectStore(Protocol):

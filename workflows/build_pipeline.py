@@ -1,12 +1,14 @@
 """The steps of a build in order, each recorded, each skipped when an earlier try finished it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, get_args
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, get_args
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
+from workflows import policies
+from workflows.alongside import alongside
 from workflows.board import Board
 from workflows.build_evidence import earlier_evidence
 from workflows.build_models import BuildInput, Finished
@@ -111,7 +113,8 @@ class BuildPipeline:
             ),
             lambda r: (False, f"{r.packages} packages, {r.download_bytes / 1e6:.0f} MB of .debs, index {r.index}"),
         )
-        made = await self._layer("base_layer", resolved.lock, None)
+        async with alongside(self._fetch_ahead(resolved)):
+            made = await self._layer("base_layer", resolved.lock, None)
         made = await self._layer("package_layer", resolved.lock, made.layer)
         made = await self._layer("configuration_layer", resolved.lock, made.layer)
         return made.layer
@@ -141,17 +144,44 @@ class BuildPipeline:
 
         An image whose bytes an earlier build has proven by the same tests is not booted again.
         """
-        recipe = self._request.recipe
         known = await earlier_evidence(self._request, self._queue, artifacts)
         proven = {report.artifact for report in known}
         images = tuple(a for a in artifacts if a.kind not in proven)
+        async with alongside(self._copy_ahead(artifacts) if images else None):
+            reports = await self._boot_and_check(images, known)
+        self.finished = self.finished.model_copy(update={"verify": reports})
+        await self.release("finished")
+        return reports
+
+    async def _boot_and_check(
+        self, images: tuple[Artifact, ...], known: tuple[VerificationReport, ...]
+    ) -> tuple[VerificationReport, ...]:
+        recipe = self._request.recipe
         boot = machines.BootInput(job=self._job, recipe=recipe, artifacts=images)
         booted = await self._step("boot", lambda: self._boot(boot, known), lambda r: _boot_summary(r, known))
         check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports, images=images)
         checked = await self._step("verify", lambda: self._verify_all(boot, check, known), _verify_summary)
-        self.finished = self.finished.model_copy(update={"verify": checked.reports})
-        await self.release("finished")
         return checked.reports
+
+    def _fetch_ahead(self, resolved: imaging.ResolveResult) -> Coroutine[Any, Any, None] | None:
+        """Download the package layer's packages while the base layer is made."""
+        wanted = resolved.download_bytes and self.finished.package_layer is None
+        if not wanted or not workflow.patched("work-ahead"):
+            return None
+        request = imaging.FetchInput(job=self._job, lock=resolved.lock)
+        return self._ahead("package_layer", "fetch_packages", request, imaging.FetchResult, "Packages")
+
+    def _copy_ahead(self, images: tuple[Artifact, ...]) -> Coroutine[Any, Any, None] | None:
+        """Copy the images to the object store while the machines boot."""
+        if not workflow.patched("work-ahead"):
+            return None
+        request = imaging.CopyInput(job=self._job, images=images)
+        return self._ahead("publish", "copy_images", request, imaging.CopyResult, "Images into the object store")
+
+    async def _ahead(self, step: StepName, activity: str, request: Value, result: type[Value], what: str) -> None:
+        await on_host(
+            self._queue, step, activity, request, result, summary=f"{what}, ahead of the step", retry=policies.ONCE
+        )
 
     async def _boot(self, boot: machines.BootInput, known: tuple[VerificationReport, ...]) -> machines.BootResult:
         if known and not _bootable(boot.artifacts):

@@ -47,10 +47,12 @@ def _own(host: HostActivities) -> list[Activity]:
     imaging, vms = host.imaging, host.vms
     return [
         imaging.resolve_recipe,
+        imaging.fetch_packages,
         imaging.build_base_layer,
         imaging.build_package_layer,
         imaging.build_configuration_layer,
         imaging.assemble_artifacts,
+        imaging.copy_images,
         imaging.publish_artifacts,
         host.machines.boot_artifacts,
         host.machines.capture_evidence,

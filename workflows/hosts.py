@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from workflows import policies
@@ -16,8 +17,15 @@ with workflow.unsafe.imports_passed_through():
 Result = TypeVar("Result", bound=Value)
 
 
-async def on_host(
-    queue: str, step: StepName, activity: str, request: Value, result: type[Result], *, summary: str
+async def on_host(  # noqa: PLR0913 - one frame for every step
+    queue: str,
+    step: StepName,
+    activity: str,
+    request: Value,
+    result: type[Result],
+    *,
+    summary: str,
+    retry: RetryPolicy = policies.FAULTS,
 ) -> Result:
     """Run a step's activity on the host that owns `queue`.
 
@@ -31,7 +39,7 @@ async def on_host(
         start_to_close_timeout=policies.STEP_LIMIT[step],
         schedule_to_start_timeout=policies.HOST_PICKUP,
         heartbeat_timeout=policies.HEARTBEAT,
-        retry_policy=policies.FAULTS,
+        retry_policy=retry,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
     )

@@ -11,6 +11,10 @@ from activities.imaging.models import (
     AssembleResult,
     CheckInput,
     CheckResult,
+    CopyInput,
+    CopyResult,
+    FetchInput,
+    FetchResult,
     LayerInput,
     LayerResult,
     PublishInput,
@@ -71,6 +75,12 @@ class ImagingActivities:
             return await self.resolver.resolve(request, log)
 
     @activity.defn
+    async def fetch_packages(self, request: FetchInput) -> FetchResult:
+        """Download the package layer's packages beside another step."""
+        async with self.sessions.open(request.job, "package_layer", part="packages") as log:
+            return await self.layers.fetch(request, _LinesOnly(log))
+
+    @activity.defn
     async def build_base_layer(self, request: LayerInput) -> LayerResult:
         """Make the distribution's base."""
         return await self._layer(request, "base")
@@ -90,6 +100,13 @@ class ImagingActivities:
         """Make the disk image and the ISO."""
         async with self.sessions.open(request.job, "assemble") as log:
             return await self.assembler.assemble(request, log)
+
+    @activity.defn
+    async def copy_images(self, request: CopyInput) -> CopyResult:
+        """Copy the images to the object store beside another step."""
+        async with self.sessions.open(request.job, "publish", part="images") as log:
+            await self.publisher.copy_images(request.images, _LinesOnly(log))
+        return CopyResult()
 
     @activity.defn
     async def publish_artifacts(self, request: PublishInput) -> PublishResult:
@@ -121,3 +138,16 @@ class _Unlogged(StepLog):
 
     def progress(self, percent: float, text: str) -> None:
         activity.heartbeat(percent, text)
+
+
+class _LinesOnly(StepLog):
+    """The log of what runs beside a step: the progress that is shown is that step's."""
+
+    def __init__(self, log: StepLog) -> None:
+        self._log = log
+
+    def line(self, text: str) -> None:
+        self._log.line(text)
+
+    def progress(self, percent: float, text: str) -> None:
+        pass

@@ -1,17 +1,20 @@
 """The package index of one suite: refreshed, asked for names and stanzas, and solved."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
 from activities.imaging.apt_root import AptRoot
 from activities.imaging.apt_sources import Mirrors
 from activities.step_log import StepLog
+from domain.canonical import digest
 from domain.errors import Fault
 from domain.model import Value
 from infra.process import CommandError, run
@@ -145,7 +148,7 @@ class AptIndex:
 
         """
         dates: dict[str, datetime] = {}
-        for path in sorted(self.root.lists.glob("*InRelease")) + sorted(self.root.lists.glob("*_Release")):
+        for path in self._signed():
             head = path.read_text(errors="replace")[:8192].splitlines()
             fields = dict(line.split(": ", 1) for line in head if ": " in line)
             if "Codename" in fields and "Date" in fields:
@@ -155,6 +158,13 @@ class AptIndex:
                 "mirror.broken", f"The index of {self.root.suite} says no date.", next="Check the mirror, then retry."
             )
         return IndexDates(suite=dates[self.root.suite], newest=max(dates.values()))
+
+    def digest(self) -> str:
+        """Digest what the archives signed, which names every list of packages by its own digest."""
+        return digest({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self._signed()})
+
+    def _signed(self) -> list[Path]:
+        return [*sorted(self.root.lists.glob("*InRelease")), *sorted(self.root.lists.glob("*_Release"))]
 
     async def _ask(self, program: str, *arguments: str) -> list[str]:
         done = await run(self.root.argv(program, *arguments), timeout=_QUERY_SECONDS)

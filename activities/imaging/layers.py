@@ -15,7 +15,7 @@ from activities.imaging.disk_space import require_disk, scratch_memory
 from activities.imaging.keys import LayerIngredients
 from activities.imaging.layers_plans import BasePlan, ConfigurationPlan, LayerPlan, PackagePlan
 from activities.imaging.lock import Lock, LockedPackage, packages_digest, packages_text, read_lock, release_text
-from activities.imaging.models import LayerInput, LayerResult
+from activities.imaging.models import FetchInput, FetchResult, LayerInput, LayerResult
 from activities.imaging.stage_runner import run_stage
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.imaging.tools import tool_versions
@@ -77,6 +77,18 @@ class LayerFactory:
                 return LayerResult(layer=found, cached=True, summary=f"{kind} layer {key[:12]} adopted")
             layer = await self._make(request, recipe, lock, (kind, key), log)
         return LayerResult(layer=layer, cached=False, summary=_summary(layer, lock))
+
+    async def fetch(self, request: FetchInput, log: StepLog) -> FetchResult:
+        """Download what the package layer lacks, so that it need not wait for it.
+
+        Raises:
+            Verdict: `package.superseded`.
+            Fault: `lock.missing`, `mirror.…`: the package layer will say so, too.
+
+        """
+        lock = read_lock(self.store, request.lock)
+        async with open_workspace(self.settings.home, request.job.job_id, "packages") as workspace:
+            return FetchResult(files=await self._fetch(lock, lock.packages, workspace, log))
 
     def _require_parent(self, parent: Layer | None, kind: LayerKind) -> None:
         wanted = _PARENT[kind]
@@ -158,21 +170,26 @@ class LayerFactory:
 
     async def _repository(self, lock: Lock, packages: Sequence[LockedPackage], workspace: Path, log: StepLog) -> Path:
         """Make a flat repository of just these packages, fetching what is not in the cache."""
-        cache = DebCache(self.settings.home)
-        if missing := cache.missing(packages):
-            log.line(f"Downloading {len(missing)} of {len(packages)} packages.")
-            mirrors = await find_mirrors(self.settings)
-            root = AptRoot(self.settings.home, lock.suite, lock.arch)
-            async with root.locked(exclusive=True):
-                await root.prepare(mirrors)
-            await cache.fetch(packages, (root, mirrors), workspace, log)
+        await self._fetch(lock, packages, workspace, log)
         repository = workspace / "repository"
         repository.mkdir()
-        cache.link(packages, repository)
+        DebCache(self.settings.home).link(packages, repository)
         index = packages_text(packages)
         (repository / "Packages").write_bytes(index)
         (repository / "Release").write_bytes(release_text(lock.suite, lock.arch, index))
         return repository
+
+    async def _fetch(self, lock: Lock, packages: Sequence[LockedPackage], workspace: Path, log: StepLog) -> int:
+        cache = DebCache(self.settings.home)
+        missing = cache.missing(packages)
+        if not missing:
+            return 0
+        log.line(f"Downloading {len(missing)} of {len(packages)} packages.")
+        mirrors = await find_mirrors(self.settings)
+        root = AptRoot(self.settings.home, lock.suite, lock.arch)
+        async with root.locked(exclusive=True):
+            await root.prepare(mirrors)
+        return await cache.fetch(packages, (root, mirrors), workspace, log)
 
     def _require_space(self, lock: Lock, kind: LayerKind) -> None:
         tree = _tree_bytes(lock, kind)

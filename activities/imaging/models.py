@@ -60,6 +60,19 @@ class LayerResult(Value):
     summary: str
 
 
+class FetchInput(Value):
+    """The packages of a lock, to be here before the package layer asks for them."""
+
+    job: Job
+    lock: Blob
+
+
+class FetchResult(Value):
+    """How many files were downloaded."""
+
+    files: int
+
+
 class AssembleInput(Value):
     """The last layer to be made into bootable files."""
 
@@ -75,6 +88,17 @@ class AssembleResult(Value):
     artifacts: tuple[Artifact, ...]
     cached: bool
     summary: str
+
+
+class CopyInput(Value):
+    """Finished images to be in the object store by the time they are published."""
+
+    job: Job
+    images: tuple[Artifact, ...]
+
+
+class CopyResult(Value):
+    """The images are there, and their digests were read back."""
 
 
 class PublishInput(Value):

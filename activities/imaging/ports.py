@@ -8,6 +8,8 @@ from activities.imaging.import_models import ImportInput, ImportResult
 from activities.imaging.models import (
     AssembleInput,
     AssembleResult,
+    FetchInput,
+    FetchResult,
     LayerInput,
     LayerResult,
     PublishInput,
@@ -16,7 +18,7 @@ from activities.imaging.models import (
     ResolveResult,
 )
 from activities.step_log import StepLog
-from domain.artifacts import Blob, LayerKind
+from domain.artifacts import Artifact, Blob, LayerKind
 from domain.errors import Problem
 
 
@@ -62,6 +64,10 @@ class LayerBuilder(Protocol):
         """Make the layer of this `kind` on its parent."""
         ...
 
+    async def fetch(self, request: FetchInput, log: StepLog) -> FetchResult:
+        """Download the packages that the package layer will need, while the base layer is made."""
+        ...
+
 
 class Assembler(Protocol):
     """Makes bootable files of a root file system."""
@@ -76,6 +82,10 @@ class Publisher(Protocol):
 
     async def publish(self, request: PublishInput, log: StepLog) -> PublishResult:
         """Upload what is not there yet and read every digest back."""
+        ...
+
+    async def copy_images(self, images: tuple[Artifact, ...], log: StepLog) -> None:
+        """Do that for images whose tests still run, so that publishing finds them there."""
         ...
 
 

@@ -4,13 +4,14 @@ Objects are named by their digest, so publishing again finds them there and only
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from activities.imaging import publish_documents as documents
 from activities.imaging.lock import read_lock
 from activities.imaging.models import PublishInput, PublishResult
 from activities.imaging.publish_copy import Copier
+from activities.imaging.read_back import ReadBacks
 from activities.imaging.store import LocalBlobStore
 from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
@@ -36,6 +37,16 @@ class ObjectPublisher:
         self._store = store
         self._objects = objects
         self._version = version
+        self._read_backs = ReadBacks()
+
+    async def copy_images(self, images: tuple[Artifact, ...], log: StepLog) -> None:
+        """Have finished images in the object store before they are published, while they are tested.
+
+        Raises:
+            Fault: as `publish`, which does it again.
+
+        """
+        await self._copy(images, log)
 
     async def publish(self, request: PublishInput, log: StepLog) -> PublishResult:
         """Publish the images, the documents about them, the build's log and what evidence it left.
@@ -55,11 +66,15 @@ class ObjectPublisher:
             artifacts += await self._evidence(request, work)
         sums = await self._store.add(documents.checksums(artifacts))
         artifacts.append(Artifact(kind="manifest", name="SHA256SUMS", blob=sums))
-        copier = Copier(self._store, self._objects, log, sum(a.blob.bytes for a in artifacts))
-        for artifact in artifacts:
-            await copier.copy(artifact, _content_type(artifact))
+        await self._copy(artifacts, log)
         log.progress(100, "published")
         return PublishResult(artifacts=tuple(artifacts))
+
+    async def _copy(self, artifacts: Sequence[Artifact], log: StepLog) -> None:
+        total = sum(artifact.blob.bytes for artifact in artifacts)
+        copier = Copier(self._store, self._objects, self._read_backs, log, total)
+        for artifact in artifacts:
+            await copier.copy(artifact, _content_type(artifact))
 
     async def _documents(self, request: PublishInput, images: tuple[Artifact, ...]) -> list[Artifact]:
         lock = read_lock(self._store, request.lock)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+from activities.imaging.read_back import ReadBacks
 from activities.imaging.store import LocalBlobStore
 from activities.step_log import StepLog
 from domain.artifacts import Artifact, Blob
@@ -21,9 +22,12 @@ def object_key(blob: Blob) -> str:
 class Copier:
     """Copies files of together `total` bytes and tells how far it is: each is sent once and read once."""
 
-    def __init__(self, store: LocalBlobStore, objects: ObjectStore, log: StepLog, total: int) -> None:
+    def __init__(
+        self, store: LocalBlobStore, objects: ObjectStore, read_backs: ReadBacks, log: StepLog, total: int
+    ) -> None:
         self._store = store
         self._objects = objects
+        self._read_backs = read_backs
         self._log = log
         self._total = max(1, 2 * total)
         self._done = 0
@@ -31,8 +35,8 @@ class Copier:
     async def copy(self, artifact: Artifact, content_type: str) -> None:
         """Have the artifact in the object store.
 
-        One that is there already is only read. Otherwise it is sent, and sent once more if other bytes
-        come back.
+        One that is there already is only read, and not even that if it has not been written since its
+        digest was read back. Otherwise it is sent, and sent once more if other bytes come back.
 
         Raises:
             Fault: `artifact.corrupt` or `artifact.missing`.
@@ -40,7 +44,9 @@ class Copier:
         """
         begun = self._done
         there = await self._objects.stat(object_key(artifact.blob))
-        if there is not None and there.bytes == artifact.blob.bytes and await self._reads_back(artifact, sent=begun):
+        if self._read_backs.hold(artifact.blob, there):
+            self._log.line(f"{artifact.name} is in the object store, unchanged since its digest was read back.")
+        elif there is not None and there.bytes == artifact.blob.bytes and await self._reads_back(artifact, sent=begun):
             self._log.line(f"{artifact.name} is in the object store already; its digest was read back.")
         else:
             await self._send(artifact, content_type, begun)
@@ -66,6 +72,7 @@ class Copier:
     async def _reads_back(self, artifact: Artifact, *, sent: int) -> bool:
         hasher = hashlib.sha256()
         size = 0
+        there = await self._objects.stat(object_key(artifact.blob))
         try:
             async for chunk in self._objects.stream(object_key(artifact.blob)):
                 hasher.update(chunk)
@@ -73,7 +80,10 @@ class Copier:
                 self._tell(sent + min(size, artifact.blob.bytes), f"reading {artifact.name} back")
         except Verdict:  # it went away between being seen and being read
             return False
-        return hasher.hexdigest() == artifact.blob.digest
+        if hasher.hexdigest() != artifact.blob.digest:
+            return False
+        self._read_backs.note(artifact.blob, there)
+        return True
 
     async def _corrupt(self, artifact: Artifact) -> Fault:
         path = self._store.path(artifact.blob)

@@ -2,26 +2,32 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from activities.imaging.apt_debs import DebCache
 from activities.imaging.apt_index import AptIndex, Choice, Stanza, Unsolvable, open_index
 from activities.imaging.apt_problems import conflicts, not_found, paths_of, virtual
 from activities.imaging.apt_root import AptRoot
 from activities.imaging.apt_sources import Mirrors, find_mirrors
-from activities.imaging.lock import CONTROL_FIELDS, Lock, LockedPackage, store_lock
+from activities.imaging.lock import CONTROL_FIELDS, Lock, LockedPackage, read_lock, store_lock
 from activities.imaging.models import ResolveInput, ResolveResult
 from activities.imaging.ports import BlobStore
+from activities.imaging.solutions import Question, Solutions
+from activities.imaging.tools import tool_versions
 from activities.step_log import StepLog
+from domain.artifacts import Blob
 from domain.errors import Fault, Problem, Verdict
 from domain.recipe.checks import default_packages
 from domain.recipe.schema import SUITES, Recipe
 from infra.settings import Settings
+from infra.sources import source_digest
 
 ARCHITECTURE = "amd64"
 # What mmdebstrap(1) calls minbase; usr-is-merged keeps usrmerge and all of perl out of bookworm's.
 _BASE_PATTERNS = ("?essential", "?priority(required)", "apt")
 _MERGED_USR = "usr-is-merged"
 _INITRD_BYTES = 100 << 20
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("apt_index.py", "apt_root.py", "lock.py", "resolve.py"))
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,30 @@ class AptResolver:
         log.progress(0, "reading the package index")
         mirrors = await find_mirrors(self.settings)
         async with open_index(self._root(recipe.suite), mirrors, log) as index:
-            log.progress(40, "solving")
-            lock, problems = await self._solve(recipe, index)
+            blob = await self._lock_of(recipe, index, log)
+        return self._result(blob, mirrors, log)
+
+    async def _lock_of(self, recipe: Recipe, index: AptIndex, log: StepLog) -> Blob:
+        solutions = Solutions(self.settings.home, self.store)
+        question = Question(
+            suite=index.root.suite,
+            arch=index.root.arch,
+            wanted=_wanted(recipe),
+            mirrors=index.mirrors.model_dump(),
+            index=index.digest(),
+            tools=await tool_versions(("apt", "dpkg")),
+            sources=source_digest(_SOURCES),
+        )
+        if (found := solutions.find(question)) is not None:
+            log.line("Solved before, with this very index.")
+            return found
+        log.progress(40, "solving")
+        lock, problems = await self._solve(recipe, index)
         if problems or lock is None:
             raise Verdict(*problems)
-        return await self._result(lock, mirrors, log)
+        blob = await store_lock(self.store, lock)
+        solutions.record(question, blob)
+        return blob
 
     async def check(self, recipe: dict[str, object], log: StepLog) -> tuple[Problem, ...]:
         """Name everything wrong with the recipe's packages; nothing is stored or downloaded but indexes.
@@ -67,7 +92,7 @@ class AptResolver:
 
     async def _solve(self, recipe: Recipe, index: AptIndex) -> tuple[Lock | None, tuple[Problem, ...]]:
         names = await index.names()
-        wanted = sorted({*default_packages(recipe), *recipe.packages})
+        wanted = _wanted(recipe)
         problems = await self._unknown(recipe, index, [name for name in wanted if name not in names], names)
         base = await self._base(index, names)
         targets = [f"{choice.name}" for choice in base] + [name for name in wanted if name in names]
@@ -114,11 +139,11 @@ class AptResolver:
         roots = [self._root(other) for other in sorted(SUITES.values()) if other != suite]
         return {root.suite: await AptIndex(root, index.mirrors).names() for root in roots if root.stamp.exists()}
 
-    async def _result(self, lock: Lock, mirrors: Mirrors, log: StepLog) -> ResolveResult:
+    def _result(self, blob: Blob, mirrors: Mirrors, log: StepLog) -> ResolveResult:
+        lock = read_lock(self.store, blob)
         everything = (*lock.base, *lock.packages)
         missing = DebCache(self.settings.home).missing(everything)
         download = sum(package.bytes for package in missing)
-        blob = await store_lock(self.store, lock)
         log.line(
             f"{len(everything)} packages from {'three' if mirrors.security else 'two'} suites, "
             f"{len(missing)} of them to download ({download / 1e6:.1f} MB); lock {blob.digest[:12]}."
@@ -131,6 +156,10 @@ class AptResolver:
             image_bytes=lock.installed_bytes + _INITRD_BYTES,
             index=f"{lock.suite} {lock.index[:10]}",
         )
+
+
+def _wanted(recipe: Recipe) -> tuple[str, ...]:
+    return tuple(sorted({*default_packages(recipe), *recipe.packages}))
 
 
 def _order(path: str | None) -> tuple[int, str]:

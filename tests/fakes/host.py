@@ -56,6 +56,18 @@ class FakeHost:
         )
 
     @activity.defn
+    async def fetch_packages(self, request: imaging.FetchInput) -> imaging.FetchResult:
+        """Fetch nothing, but count."""
+        await self._enter("fetch_packages")
+        return imaging.FetchResult(files=0)
+
+    @activity.defn
+    async def copy_images(self, request: imaging.CopyInput) -> imaging.CopyResult:
+        """Copy nothing, but count."""
+        await self._enter("copy_images")
+        return imaging.CopyResult()
+
+    @activity.defn
     async def build_base_layer(self, request: imaging.LayerInput) -> imaging.LayerResult:
         """Make a base layer."""
         return await self._layer("build_base_layer", request)

@@ -1,5 +1,6 @@
 """An object store in memory."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ class FakeObjectStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.versions: Counter[str] = Counter()
         self.content_types: dict[str, str] = {}
         self.away = False
         self.calls: list[tuple[str, str]] = []
@@ -27,6 +29,7 @@ class FakeObjectStore:
         """Keep the bytes."""
         self._note("put", key)
         self.objects[key] = data
+        self.versions[key] += 1
         self.content_types[key] = content_type
 
     async def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
@@ -51,7 +54,7 @@ class FakeObjectStore:
         """Tell the size."""
         self._note("stat", key)
         data = self.objects.get(key)
-        return None if data is None else ObjectInfo(key=key, bytes=len(data))
+        return None if data is None else ObjectInfo(key=key, bytes=len(data), version=f"v{self.versions[key]}")
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
         """List in key order."""

@@ -51,6 +51,8 @@ class Factory:
             task_queue=QUEUE,
             activities=[
                 host.resolve_recipe,
+                host.fetch_packages,
+                host.copy_images,
                 host.build_base_layer,
                 host.build_package_layer,
                 host.build_configuration_layer,

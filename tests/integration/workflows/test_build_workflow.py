@@ -51,6 +51,30 @@ async def test_a_good_build_does_every_step_once_and_completes(factory: Factory)
     assert {a.verification for a in state.artifacts} == {"verified"}
 
 
+async def test_packages_and_images_are_moved_while_other_steps_work(factory: Factory) -> None:
+    async with factory.running():
+        assert (await outcome(await factory.start("ahead"))).status == "completed"
+    assert factory.host.calls["fetch_packages"] == factory.host.calls["copy_images"] == 1
+
+
+async def test_work_ahead_that_fails_is_left_to_the_step_that_needs_it(factory: Factory) -> None:
+    for name in ("fetch_packages", "copy_images"):
+        factory.host.failures[name] = [Fault.because("mirror.unreachable", "no answer")]
+    async with factory.running():
+        assert (await outcome(await factory.start("behind"))).status == "completed"
+    assert factory.host.calls["fetch_packages"] == factory.host.calls["copy_images"] == 1
+
+
+async def test_work_ahead_ends_with_the_build_that_is_cancelled(factory: Factory) -> None:
+    factory.host.hold = "copy_images"
+    async with factory.running():
+        handle = await factory.start("ended")
+        await asyncio.wait_for(factory.host.held.wait(), 30)
+        await handle.signal("cancel")
+        assert (await outcome(handle)).status == "cancelled"
+    assert factory.host.machines_up == 0
+
+
 async def test_a_signal_of_the_wrong_form_is_dropped_and_the_build_goes_on(factory: Factory) -> None:
     factory.host.hold = "boot_artifacts"
     async with factory.running():

@@ -56,10 +56,19 @@ class Bench:
         self.store = LocalBlobStore(home)
         self.log = SilentLog()
 
-    async def publish(self) -> PublishResult:
-        artifacts = [await image(self.store, self.home, "qcow2", QCOW2), await image(self.store, self.home, "iso", ISO)]
-        publisher = ObjectPublisher(self.home, self.store, self.objects, version="1.2.3")
-        return await publisher.publish(await request(self.store, *artifacts), self.log)
+    def publisher(self) -> ObjectPublisher:
+        """The publisher of a worker that has just started."""
+        return ObjectPublisher(self.home, self.store, self.objects, version="1.2.3")
+
+    async def images(self) -> tuple[Artifact, ...]:
+        return await image(self.store, self.home, "qcow2", QCOW2), await image(self.store, self.home, "iso", ISO)
+
+    async def publish(self, publisher: ObjectPublisher | None = None) -> PublishResult:
+        wanted = await request(self.store, *await self.images())
+        return await (publisher or self.publisher()).publish(wanted, self.log)
+
+    def read(self, artifact: Artifact) -> int:
+        return self.objects.calls.count(("get", f"blobs/{artifact.blob.digest}"))
 
     def sent(self, artifact: Artifact) -> int:
         return self.objects.calls.count(("put", f"blobs/{artifact.blob.digest}"))
@@ -167,6 +176,24 @@ async def test_publishing_again_sends_nothing_twice_and_reads_everything_again(b
     assert not [call for call in bench.objects.calls if call[0] == "put"]
     read = {key for method, key in bench.objects.calls if method == "get"}
     assert read >= {f"blobs/{a.blob.digest}" for a in first.artifacts}
+
+
+async def test_images_that_were_copied_ahead_are_neither_sent_nor_read_again(bench: Bench) -> None:
+    publisher = bench.publisher()
+    await publisher.copy_images(await bench.images(), bench.log)
+    result = await bench.publish(publisher)
+    again = await bench.publish(publisher)
+    for artifact in (a for a in (*result.artifacts, *again.artifacts) if a.kind in {"qcow2", "iso"}):
+        assert (bench.sent(artifact), bench.read(artifact)) == (1, 1)
+    assert any("unchanged since its digest was read back" in line for line in bench.log.lines)
+
+
+async def test_an_image_that_was_overwritten_since_is_read_and_sent_again(bench: Bench) -> None:
+    publisher = bench.publisher()
+    disk = named(await bench.publish(publisher), "demo.qcow2")
+    await bench.objects.put(f"blobs/{disk.blob.digest}", bytes(disk.blob.bytes))
+    await bench.publish(publisher)
+    assert content(bench, disk) == QCOW2
 
 
 async def test_a_file_damaged_on_its_way_is_sent_again(tmp_path: Path) -> None:
