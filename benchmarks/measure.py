@@ -20,14 +20,43 @@ class Ratio:
         """How many times as long ours takes."""
         return self.ours / self.reference
 
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The cells of the line."""
+        return (self.what, f"{self.ours:.3f} s", f"{self.reference:.3f} s", f"{self.value:.3f}", self.aim, self.note)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line that has no reference: it says little on a busy machine."""
+
+    what: str
+    value: float
+    unit: str
+    aim: str
+    note: str = ""
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The cells of the line."""
+        return (self.what, f"{self.value:.3f} {self.unit}", "", "", self.aim, self.note)
+
+
+Line = Ratio | Figure
+
 
 def median_ratio(what: str, pairs: Sequence[tuple[float, float]], aim: str, note: str = "") -> Ratio:
     """Make a line of pairs (ours, reference) that ran next to each other; the medians of both."""
     return Ratio(what, statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs), aim, note)
 
 
-def table(ratios: Sequence[Ratio]) -> str:
+def median_figure(what: str, values: Sequence[float], unit: str, aim: str, note: str = "") -> Figure:
+    """Make a line of the values' median."""
+    return Figure(what, statistics.median(values), unit, aim, note)
+
+
+def table(lines: Sequence[Line]) -> str:
     """Write the lines as a table in markdown."""
-    rows = ["| what | ours, s | reference, s | ratio | aim | |", "|---|---|---|---|---|---|"]
-    rows += [f"| {r.what} | {r.ours:.3f} | {r.reference:.3f} | {r.value:.3f} | {r.aim} | {r.note} |" for r in ratios]
+    rows = ["| what | ours | reference | ratio | aim | |", "|---|---|---|---|---|---|"]
+    rows += [f"| {' | '.join(line.row)} |" for line in lines]
     return "\n".join(rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bare_qemu import booted
-from benchmarks.measure import Ratio, median_ratio
+from benchmarks.measure import Line, median_ratio
 from benchmarks.vms import CPUS, MEMORY, upload
 from cli.client.session import FactorySession
 from tests.e2e.stack import Stack, until_run
@@ -17,7 +17,7 @@ _PAIRS = 3
 _SLOTS = ("server", "client")
 
 
-async def two_machines(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+async def two_machines(stack: Stack, session: FactorySession, image: Path) -> list[Line]:
     """From `run_test_suite` to the run's verdict, with its report written, against two agents' first answers."""
     suite_id = await _suite(session, await upload(stack, image))
     whole: list[tuple[float, float]] = []

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from benchmarks.measure import Ratio, median_ratio
+from benchmarks.measure import Line, median_ratio
 from cli.client.session import FactorySession
 from cli.stack.state import read_state
 from domain.vm import commands as c
@@ -21,16 +21,16 @@ FEW, MANY = 10, 1000
 _ROUNDS = 200
 
 
-async def first_page(stack: Stack, _session: FactorySession, _image: Path) -> list[Ratio]:
+async def first_page(stack: Stack, _: FactorySession) -> list[Line]:
     """Measure on the factory's database, with organizations of their own."""
     home = stack.home
     few, many = f"bench-{uuid4()}", f"bench-{uuid4()}"
-    with psycopg.connect(_variable(home, "projector", "DATABASE_URL"), autocommit=True) as owner:
+    with psycopg.connect(variable(home, "projector", "DATABASE_URL"), autocommit=True) as owner:
         for org, count in ((few, FEW), (many, MANY)):
             with owner.cursor() as cursor:
                 cursor.executemany(VMS.upsert(), [VMS.row(_vm(org)) for _ in range(count)])
         owner.execute("ANALYZE read_model.vms")
-    async with FrontDatabase(_variable(home, "gateway", "OPENFACTORY_FRONT_DATABASE_URL")) as front:
+    async with FrontDatabase(variable(home, "gateway", "OPENFACTORY_FRONT_DATABASE_URL")) as front:
         pairs = [(await _seconds(front, many), await _seconds(front, few)) for _ in range(_ROUNDS)]
     what = f"first page of {MANY} VMs, against that of {FEW}"
     return [median_ratio(what, pairs[10:], "1.0", f"{FEW} rows each")]
@@ -54,9 +54,14 @@ def _vm(org: str) -> VmState:
     return state
 
 
-def _variable(home: Path, part: str, name: str) -> str:
+def variable(home: Path, part: str, name: str) -> str:
+    """Read one variable of a part's environment."""
+    return environment(home, part)[name]
+
+
+def environment(home: Path, part: str) -> dict[str, str]:
     """Read a part's environment, as its user alone may (proc(5))."""
     state = read_state(home / "run" / "state.json")
     pid = next(p.pid for p in (state.parts if state else ()) if p.name == part)
     pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    return next(pair.partition("=")[2] for pair in pairs if pair.startswith(f"{name}="))
+    return {name: value for name, found, value in (pair.partition("=") for pair in pairs) if found}

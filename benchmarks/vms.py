@@ -12,7 +12,7 @@ from activities.machines.hypervisor import Hypervisor
 from activities.machines.vm_folder import vm_name
 from benchmarks.assertions import assertions
 from benchmarks.bare_qemu import booted
-from benchmarks.measure import Ratio, median_ratio
+from benchmarks.measure import Figure, Line, median_ratio
 from cli.client.session import FactorySession
 from infra.libvirt_client import LibvirtClient
 from infra.libvirt_paths import LibvirtPaths
@@ -29,7 +29,7 @@ async def upload(stack: Stack, image: Path) -> str:
     return str(json.loads(done.stdout)["image_id"])
 
 
-async def create_to_ready(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+async def create_to_ready(stack: Stack, session: FactorySession, image: Path) -> list[Line]:
     """From `create_vm` to the guest's first answer, and to a running QEMU, one after the other."""
     image_id = await upload(stack, image)
     ready: list[tuple[float, float]] = []
@@ -45,7 +45,7 @@ async def create_to_ready(stack: Stack, session: FactorySession, image: Path) ->
     return [median_ratio("create_vm until the guest answers, against QEMU by hand", ready, "≤ 1.05", note)]
 
 
-async def second_vm(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+async def second_vm(stack: Stack, session: FactorySession, image: Path) -> list[Line]:
     """From `create_vm` to a running QEMU for a second VM of an image, and what its disk holds then."""
     image_id = await upload(stack, image)
     first, _, _ = await _one(session, image_id, wait_ready=False)
@@ -56,10 +56,10 @@ async def second_vm(stack: Stack, session: FactorySession, image: Path) -> list[
     for vm_id in (first, second):
         await _gone(session, vm_id)
     note = f"its own disk holds {kib} KiB, its image {base} KiB"
-    return [Ratio("a second VM of an image until its QEMU runs, against one second", seconds, 1.0, "< 1", note)]
+    return [Figure("a second VM of an image until its QEMU runs", seconds, "s", "< 1", note)]
 
 
-async def thirty_assertions(stack: Stack, session: FactorySession, image: Path) -> list[Ratio]:
+async def thirty_assertions(stack: Stack, session: FactorySession, image: Path) -> list[Line]:
     """Ask a VM of the factory through the same agent as its host does."""
     vm_id, _, _ = await _one(session, await upload(stack, image))
     libvirt = LibvirtClient(LibvirtPaths(home=stack.home).uri)

@@ -21,11 +21,11 @@ async def alongside(work: Coroutine[Any, Any, None] | None) -> AsyncGenerator[No
     task = asyncio.create_task(_forgiven(work))
     try:
         yield
+        await task
     except BaseException:
         task.cancel()
-        raise
-    finally:
         await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def _forgiven(work: Coroutine[Any, Any, None]) -> None:

@@ -75,6 +75,7 @@ class BuildWorkflow:
         if self._cancel is None:
             self._cancel = command or CancelCommand()
             if self._work is not None:
+                self._pipeline.abandon()
                 self._work.cancel()
 
     @workflow.update

@@ -55,6 +55,7 @@ class BuildPipeline:
         self._queue = ""
         self._host = ""
         self._holds_machines = False
+        self._abandoned = False
         self.finished = resume.finished if resume else Finished()
         self.artifacts: tuple[Artifact, ...] = ()
         self._reports: tuple[VerificationReport, ...] = ()
@@ -76,6 +77,10 @@ class BuildPipeline:
             self._board.done("boot", "", kept=True)
             self._board.done("verify", "", kept=True)
         await self._publish(artifacts, reports)
+
+    def abandon(self) -> None:
+        """Go on no further. A cancellation alone may be lost: a fact that is just being recorded is waited for."""
+        self._abandoned = True
 
     async def release(self, reason: str) -> None:
         """Give back the machines, if any were asked for. Harmless to repeat."""
@@ -291,6 +296,8 @@ class BuildPipeline:
 
     async def _record(self, command: BuildCommand) -> None:
         await record_build(self._request.build_id, command)
+        if self._abandoned and workflow.patched("cancel-while-recording"):
+            raise asyncio.CancelledError
 
 
 def _bootable(artifacts: tuple[Artifact, ...]) -> bool:
