@@ -58,9 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("image", type=Path, nargs="?", help="a qcow2 whose guest agent answers")
     parser.add_argument("--only", nargs="+", choices=_NAMES, default=list(_NAMES), help="measure these")
-    parser.add_argument(
-        "--packages", type=Path, help="package files of another factory (its cache/debs), to begin with"
-    )
+    parser.add_argument("--packages", type=Path, help="package files to begin with: cache/debs of another factory")
     given = parser.parse_args()
     image = None if given.image is None else given.image.absolute()
     with tempfile.TemporaryDirectory(prefix="of-bench-", ignore_cleanup_errors=True) as folder:
