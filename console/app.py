@@ -62,7 +62,9 @@ def build_app(factory: Factory, mcp_url: str) -> web.Application:
     app.router.add_get("/download/{token}/{name}", download)
     for method in ("OPTIONS", "HEAD", "PATCH"):
         app.router.add_route(method, "/upload/{token}", upload)
-    app.router.add_route("*", "/mcp-stream/{rest:.*}", McpProxy(mcp_url).handle)
+    proxy = McpProxy(mcp_url)
+    for path in ("/mcp-stream/{rest:.*}", "/mcp/sse", "/mcp/messages"):
+        app.router.add_route("*", path, proxy.handle)
     return app
 
 

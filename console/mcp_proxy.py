@@ -34,7 +34,7 @@ _NEVER_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class McpProxy:
-    """Handles `/mcp-stream/…` and, with it, whatever transport lies below."""
+    """Handles the addresses of both transports: `/mcp-stream/…`, `/mcp/sse` and `/mcp/messages`."""
 
     def __init__(self, mcp_url: str) -> None:
         self._mcp_url = mcp_url

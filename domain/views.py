@@ -75,6 +75,7 @@ class Progress(Value):
     text: str | None = None
     elapsed_seconds: float
     expected_seconds: float | None = None
+    expected_end: datetime | None = None
 
 
 class BuildSummary(Value):
@@ -132,6 +133,7 @@ class BuildView(Value):
     recipe_digest: str | None = None
     base_image: str | None = None
     retry_of: str | None = None
+    retries: int = 0
     progress: Progress | None = None
     steps: tuple[StepState, ...] = ()
     failure: Failure | None = None

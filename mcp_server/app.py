@@ -1,4 +1,4 @@
-"""The ASGI application: the transports behind authentication, and a sign of life for the supervisor."""
+"""The ASGI application: both transports behind authentication, and a sign of life for the supervisor."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,22 +13,22 @@ from starlette.routing import Route
 from mcp_server.auth import BearerAuth
 from mcp_server.bodies import SoundBodies
 from mcp_server.server import build_server
+from mcp_server.sse import sse_routes
+from mcp_server.stream import STREAM_PATH, SealedSessions
 from service.factory import Factory
-
-STREAM_PATH = "/mcp-stream/mcp"
 
 
 def build_app(factory: Factory) -> Starlette:
     """Make the application for an open factory.
 
-    Older clients' HTTP+SSE transport (`/mcp/sse`, `/mcp/messages`) will be two more routes here.
+    Clients of every protocol version come in by the same door; each request is routed by its own headers.
     """
     server = build_server(factory)
-    # Without sessions a restart loses nothing: a client that still sent an old session id would get
-    # a 404, which strands some clients for good.
+    security = _security(factory.allowed_hosts)
     stream = server.streamable_http_app(
-        streamable_http_path=STREAM_PATH, stateless_http=True, transport_security=_security(factory.allowed_hosts)
+        streamable_http_path=STREAM_PATH, stateless_http=True, transport_security=security
     )
+    sse = sse_routes(server.session_manager.app, factory, security)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -37,8 +37,12 @@ def build_app(factory: Factory) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
-        middleware=[Middleware(BearerAuth, factory=factory), Middleware(SoundBodies)],
-        routes=[Route("/healthz", _alive), *stream.routes],
+        middleware=[
+            Middleware(BearerAuth, factory=factory),
+            Middleware(SealedSessions, factory=factory),
+            Middleware(SoundBodies),
+        ],
+        routes=[Route("/healthz", _alive), *stream.routes, *sse],
     )
 
 

@@ -16,7 +16,9 @@ from pydantic import BaseModel, SerializeAsAny, ValidationError
 from domain.errors import FactoryError, Problem, Verdict
 from domain.model import Value
 from mcp_server.arguments import strange
-from mcp_server.json_schema import plain_schema, without_words
+from mcp_server.json_schema import always_there, plain_schema
+from mcp_server.links import OLDEST_WITH_LINKS, links_of
+from mcp_server.progress import telling
 from mcp_server.render import view_text
 from mcp_server.render_words import problems_text
 
@@ -76,7 +78,7 @@ def _faces_of(owners: type[object]) -> tuple[Tool, ...]:
         )
         tool.parameters = {**plain_schema(tool.parameters), "additionalProperties": False}
         answered = answer.model_json_schema(mode="serialization") if answer else tool.fn_metadata.output_schema
-        tool.fn_metadata.output_schema = without_words(plain_schema(answered or {}))
+        tool.fn_metadata.output_schema = always_there(answered or {})
         found.append(tool)
     return tuple(found)
 
@@ -88,16 +90,17 @@ class FactoryTool(Tool):
         """Call the tool; every outcome is a `CallToolResult`, nothing is raised but cancellation."""
         try:
             validated = self._validated({name: value for name, value in arguments.items() if value is not None})
-            view = cast("Value", await self.fn(**validated, **{self.context_kwarg or "ctx": context}))
+            async with telling(context, self.title or self.name) as ctx:
+                view = cast("Value", await self.fn(**validated, **{self.context_kwarg or "ctx": ctx}))
         except FactoryError as error:
             return failure(error.problems)
         except Exception:  # noqa: BLE001 - the last frame that can say it to the caller; it is logged whole
             incident = uuid.uuid4().hex[:12]
             _log.exception("tool %s failed, incident %s", self.name, incident)
             return failure((_incident(self.name, incident),))
-        if isinstance(view, Pictured):
-            return pictured(view)
-        return success(view)
+        answer = pictured(view) if isinstance(view, Pictured) else success(view)
+        links = links_of(view) if (context.protocol_version or "") >= OLDEST_WITH_LINKS else []
+        return answer.model_copy(update={"content": [*answer.content, *links]})
 
     def _validated(self, given: dict[str, Any]) -> dict[str, Any]:
         """Turn what was given into what the method takes.

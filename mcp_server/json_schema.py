@@ -15,9 +15,15 @@ def plain_schema(schema: Node) -> Node:
     return cast("Node", _walk(schema, _plain))
 
 
-def without_words(schema: Node) -> Node:
-    """Drop the descriptions; the names of an answer's fields say what they are."""
-    return cast("Node", _walk(schema, lambda node: _without(node, "description")))
+def always_there(schema: Node) -> Node:
+    """Promise of an answer only that it is an object, and which fields are never left out.
+
+    The whole schemas of all answers cost a client three times what the tools themselves cost, in every conversation;
+    the names of an answer's fields say what they are.
+    """
+    properties = cast("dict[str, Node]", schema.get("properties", {}))
+    required = cast("list[str]", schema.get("required", []))
+    return {"type": "object", "required": [name for name in required if _NULL not in properties[name].get("anyOf", [])]}
 
 
 def _plain(node: Node) -> Node:

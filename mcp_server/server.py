@@ -1,17 +1,20 @@
-"""The MCP server: its tools, and which of them a caller sees."""
+"""The MCP server: its tools, resources, prompts, completions and tasks."""
 
-from typing import Any
+from typing import Any, Final
 
 from mcp.server.caching import CacheHint
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
+from mcp.types import CompleteRequestParams
 
-from domain.errors import Verdict
 from mcp_server.callers import CallerOf, caller_of_request
-from mcp_server.denials import note_denial
+from mcp_server.completions import Completer
 from mcp_server.face import tools_of
 from mcp_server.instructions import INSTRUCTIONS
+from mcp_server.listing import for_caller
+from mcp_server.prompts import add_prompts
+from mcp_server.resources import Resources
+from mcp_server.tasks import Tasks
 from mcp_server.tools.builds import BuildTools
 from mcp_server.tools.identity import IdentityTools
 from mcp_server.tools.images import ImageTools
@@ -20,9 +23,9 @@ from mcp_server.tools.suites import SuiteTools
 from mcp_server.tools.tests import TestTools
 from mcp_server.tools.vms import VmTools
 from service.factory import Factory
-from service.permissions import allowed
 
 _LIST_MILLISECONDS = 60_000
+_CACHED: Final = ("tools/list", "prompts/list", "resources/templates/list")
 
 
 def build_tools(factory: Factory, caller_of: CallerOf) -> list[Tool]:
@@ -41,28 +44,28 @@ def build_tools(factory: Factory, caller_of: CallerOf) -> list[Tool]:
 
 def build_server(factory: Factory, caller_of: CallerOf = caller_of_request) -> MCPServer[Any]:
     """Make the server. It opens nothing: the factory's parts are open already and stay so."""
-
-    async def only_allowed(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Leave out of the list what the caller may not use; the service refuses the call itself, which is counted."""
-        result = await call_next(ctx)
-        if ctx.method == "tools/call":
-            note_denial(factory, caller_of, ctx, result)
-        if ctx.method != "tools/list" or not isinstance(result, dict):
-            return result
-        try:
-            caller = caller_of(Context(request_context=ctx))
-        except Verdict:
-            return {**result, "tools": []}
-        return {**result, "tools": [tool for tool in result["tools"] if allowed(caller, tool["name"])]}
-
-    return MCPServer(
+    resources = Resources(factory, caller_of)
+    server = FactoryServer(
         "openfactory",
         title="OpenFactory",
         version=factory.version,
         instructions=INSTRUCTIONS,
         tools=build_tools(factory, caller_of),
-        middleware=[only_allowed],
-        cache_hints={"tools/list": CacheHint(_LIST_MILLISECONDS, "private")},
+        extensions=[Tasks(factory, caller_of)],
+        middleware=[for_caller(factory, caller_of, resources)],
+        cache_hints={method: CacheHint(_LIST_MILLISECONDS, "private") for method in _CACHED},
         subscriptions=False,
         log_level="WARNING",
     )
+    resources.add_to(server)
+    add_prompts(server)
+    server.answer_completions(Completer(factory, caller_of))
+    return server
+
+
+class FactoryServer(MCPServer[Any]):
+    """The SDK's server with completions that know who asks; its own decorator does not tell."""
+
+    def answer_completions(self, handler: Completer) -> None:
+        """Have `completion/complete` answered."""
+        self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, handler)

@@ -6,12 +6,12 @@ from domain.caller import Caller
 from domain.errors import Fault, Verdict
 from domain.views import BuildView
 from service.allowances import builds_left
+from service.build_progress import progress_of
 from service.build_view import accepted, build_view
 from service.factory import Factory
 from service.ids import derived_id
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
-from service.progress import measure
 from service.recipes import RecipeDocument, canonical_recipe, understood
 
 TOOL = "create_build"
@@ -81,7 +81,7 @@ async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
         state = await reads.builds.get(request.build_id)
     if state is not None:
         _same_input(state.input_digest, request)
-        return _view(factory, state)
+        return await _view(factory, state)
     known = await factory.workflows.build_known(request.build_id, request.org_id)
     if known is None:
         return None
@@ -89,8 +89,8 @@ async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
     return accepted(request.build_id, name=str(request.recipe["name"]), replayed=True)
 
 
-def _view(factory: Factory, state: BuildState) -> BuildView:
-    return build_view(state, progress=measure(state, now=factory.now()), replayed=True)
+async def _view(factory: Factory, state: BuildState) -> BuildView:
+    return build_view(state, progress=await progress_of(factory, state), replayed=True)
 
 
 def _same_input(digest: str, request: BuildRequest) -> None:

@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
-from domain.errors import Fault
 from domain.model import Value
 from domain.views import BuildPage, BuildView, Progress
-from infra.ports import LogRecord
+from service.build_progress import progress_of
 from service.build_view import Detail, accepted, build_view, summary
 from service.factory import Factory
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
-from service.progress import SETTLED, measure
+from service.progress import SETTLED
 
 OnProgress = Callable[[Progress], Awaitable[None]]
 
@@ -73,12 +71,12 @@ async def get_build_status(
     known = query.since_version if query.since_version is not None else _version(state)
     while _version(state) <= known and not _rests(state) and (left := deadline - loop.time()) > 0:
         if on_progress is not None and state is not None:
-            await on_progress(await _progress(factory, state))
+            await on_progress(await progress_of(factory, state))
         await factory.reads.wait_for(caller.org_id, "builds", build_id, known + 1, min(_SLICE_SECONDS, left))
         state = await visible_build(factory, caller, build_id)
     if state is None:
         return accepted(build_id)
-    return build_view(state, progress=await _progress(factory, state), detail=query.detail)
+    return build_view(state, progress=await progress_of(factory, state), detail=query.detail)
 
 
 def _version(state: BuildState | None) -> int:
@@ -87,19 +85,3 @@ def _version(state: BuildState | None) -> int:
 
 def _rests(state: BuildState | None) -> bool:
     return state is not None and state.status in SETTLED
-
-
-async def _progress(factory: Factory, state: BuildState) -> Progress:
-    if state.status in SETTLED:
-        return measure(state, now=factory.now())
-    async with factory.reads.org(state.org_id) as reads:
-        durations = await reads.builds.durations(str(state.recipe.get("name", ""))) or await reads.builds.durations()
-    latest = await _latest(factory, state.build_id)
-    return measure(state, now=factory.now(), latest=latest, durations=durations)
-
-
-async def _latest(factory: Factory, build_id: str) -> LogRecord | None:
-    """Return the newest progress record; a log that cannot be read must not hide the build's state."""
-    with suppress(Fault):
-        return await factory.logs.progress(build_id)
-    return None

@@ -72,6 +72,7 @@ def build_view(
         recipe_digest=state.recipe_digest,
         base_image=str(state.recipe.get("baseImage", "")),
         retry_of=state.retry_of,
+        retries=state.generation,
         progress=progress,
         steps=tuple(
             step.model_copy(update={"summary": clean_untrusted(step.summary, _TEXT) if step.summary else None})

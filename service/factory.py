@@ -9,6 +9,7 @@ from domain.version import VERSION
 from service.guest_ports import DenialLog, Guests
 from service.limits import Limits
 from service.ports import (
+    ClientSessions,
     ConsoleAdmission,
     ConsoleTickets,
     CredentialVerifier,
@@ -52,6 +53,7 @@ class Factory:
     vms: Machines
     consoles: ConsoleAdmission
     tickets: ConsoleTickets
+    sessions: ClientSessions
     credentials: CredentialVerifier
     denials: DenialLog
     catalog: Catalog

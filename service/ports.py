@@ -304,3 +304,15 @@ class ConsoleTickets(Protocol):
     def sign(self, ticket: ConsoleTicket) -> str:
         """Return a token that fits into a header."""
         ...
+
+
+class ClientSessions(Protocol):
+    """Makes and understands the ids of older clients' sessions."""
+
+    def close(self, fact: str, *, owner: str) -> str:
+        """Return an id that holds the fact for its owner."""
+        ...
+
+    def open(self, session_id: str, *, owner: str) -> str | None:
+        """Return the fact, or nothing if the id is not this owner's."""
+        ...

@@ -1,7 +1,7 @@
 """How far a build is: finished steps weighed by how long they usually take."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from domain.build.state import BuildState, StepState
@@ -49,13 +49,15 @@ def measure(
     done = sum(weights[step] * share for step, share in shares.items())
     current = next((s for s in reversed(state.steps) if s.status != "completed"), None)
     settled = state.status in SETTLED
+    left = max(0.0, total - done) if measured and not settled else None
     fits = latest is not None and current is not None and latest.step == current.step
     return Progress(
         percent=100.0 if state.status == "completed" else round(min(99.0, 100.0 * done / total), 1),
         step=current.step if current else None,
         text=latest.text if fits and latest is not None and not settled else None,
         elapsed_seconds=_elapsed(state, now),
-        expected_seconds=round(max(0.0, total - done), 1) if measured and not settled else None,
+        expected_seconds=None if left is None else round(left, 1),
+        expected_end=None if left is None else (now + timedelta(seconds=left)).replace(microsecond=0),
     )
 
 

@@ -13,6 +13,7 @@ from domain.test_run.state import RunState, RunStatus
 from domain.test_run.views import FileLink, RunPage, RunProgress, RunSummary, RunView
 from service.build_create import VISIBLE_SECONDS
 from service.build_queries import LONGEST_WAIT, StatusQuery
+from service.build_view import Detail
 from service.downloads import LINK_LIFETIME
 from service.factory import Factory
 from service.ids import derived_id
@@ -76,15 +77,24 @@ async def get_run(
     state = await visible_run(factory, caller, run_id)
     known = query.since_version if query.since_version is not None else _version(state)
     while _version(state) <= known and not _rests(state) and (left := deadline - loop.time()) > 0:
-        if on_progress is not None and state is not None and (now := run_view(state, now=factory.now()).progress):
-            await on_progress(now)
+        if on_progress is not None and state is not None and (so_far := (await view_of(factory, state)).progress):
+            await on_progress(so_far)
         await factory.reads.wait_for(caller.org_id, "test_runs", run_id, known + 1, min(_SLICE_SECONDS, left))
         state = await visible_run(factory, caller, run_id)
     if state is None:
         return accepted(run_id)
-    async with factory.reads.org(caller.org_id) as reads:
-        previous = await reads.test_runs.previous(state) if state.terminal else None
-    return run_view(state, now=factory.now(), detail=query.detail, previous=previous, files=_files(factory, state))
+    return await view_of(factory, state, detail=query.detail, files=_files(factory, state))
+
+
+async def view_of(
+    factory: Factory, state: RunState, *, detail: Detail = "concise", files: tuple[FileLink, ...] = ()
+) -> RunView:
+    """Describe a run, measured by the run before it: the one source for whatever shows it."""
+    previous = None
+    with suppress(Fault):  # less exact, but no reason to hide the rest
+        async with factory.reads.org(state.org_id) as reads:
+            previous = await reads.test_runs.previous(state)
+    return run_view(state, now=factory.now(), detail=detail, previous=previous, files=files)
 
 
 async def cancel_run(
@@ -104,7 +114,7 @@ async def cancel_run(
     require(caller, "cancel_test_run")
     state = await visible_run(factory, caller, run_id)
     if state is not None and state.status == "cancelled":
-        return run_view(state, now=factory.now()).model_copy(update={"replayed": True})
+        return (await view_of(factory, state)).model_copy(update={"replayed": True})
     if state is not None and state.terminal:
         raise Verdict.because(
             "test_run.already_finished",
@@ -122,7 +132,7 @@ async def cancel_run(
         state = await run_state(factory, caller, run_id) or state
     if state is None:
         return accepted(run_id)
-    view = run_view(state, now=factory.now())
+    view = await view_of(factory, state)
     return view if view.status == "cancelled" else view.model_copy(update={"next": "It was accepted; it is ending."})
 
 

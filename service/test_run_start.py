@@ -16,7 +16,8 @@ from service.permissions import require
 from service.suite_lookup import existing_suite
 from service.test_run_lookup import run_state
 from service.test_run_plans import SuiteRunAsk, VerificationAsk, plan_of_build, plan_of_suite, plan_of_vm
-from service.test_run_view import accepted, run_view
+from service.test_run_queries import view_of
+from service.test_run_view import accepted
 
 
 async def run_suite(
@@ -88,7 +89,7 @@ class _Start:
                 path="request_key",
                 next=f"Use a new request_key for a new run; the old one is run_id {self._run_id}.",
             )
-        view = accepted(self._run_id) if state is None else run_view(state, now=self._factory.now())
+        view = accepted(self._run_id) if state is None else await view_of(self._factory, state)
         return view.model_copy(update={"replayed": True})
 
     async def go(self, plan: RunPlan) -> RunView:
@@ -110,7 +111,7 @@ class _Start:
             state = None
         if state is None:
             return accepted(self._run_id, name=plan.name)
-        return run_view(state, now=self._factory.now())
+        return await view_of(self._factory, state)
 
     async def _known(self) -> str | None:
         return await self._factory.tests.run_known(self._run_id, self._caller.org_id)

@@ -1,7 +1,7 @@
 """From a test run's state to what the tools answer, small enough to be read."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.test_run.compare import compare
 from domain.test_run.reporting import report_of
@@ -66,12 +66,12 @@ def run_view(
         seconds=state.seconds,
         rerun_of=state.plan.rerun_of,
         parameters=state.plan.parameters,
-        progress=_progress(state, now),
+        progress=_progress(state, now, previous),
         counts=state.counts,
         machines=_machines(state, now),
         cases=tuple(_case(case, detail) for case in state.cases[:_MOST_CASES]),
         problems=tuple(clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]),
-        comparison=None if previous is None else _comparison(state, previous),
+        comparison=_comparison(state, previous) if previous is not None and state.terminal else None,
         files=tuple(files),
         held_until=_held(state, now),
         next=_next(state, now),
@@ -79,7 +79,7 @@ def run_view(
     return _fitted(view)
 
 
-def _progress(state: RunState, now: datetime) -> RunProgress | None:
+def _progress(state: RunState, now: datetime, previous: RunState | None) -> RunProgress | None:
     if state.terminal:
         return None
     done = sum(case.seconds is not None for case in state.cases)
@@ -87,7 +87,17 @@ def _progress(state: RunState, now: datetime) -> RunProgress | None:
     waiting = [machine.slot for machine in state.machines if machine.ready is None and machine.owned]
     doing = running or (f"waiting for {', '.join(waiting)}" if waiting else None)
     elapsed = max(0.0, (now - state.requested_at).total_seconds())
-    return RunProgress(done=done, total=len(state.cases), doing=doing, elapsed_seconds=round(elapsed, 1))
+    usual = None if previous is None else previous.seconds
+    end = None if usual is None else max(now, state.requested_at + timedelta(seconds=usual)).replace(microsecond=0)
+    return RunProgress(
+        done=done,
+        total=len(state.cases),
+        percent=round(100.0 * done / max(1, len(state.cases)), 1),
+        doing=doing,
+        elapsed_seconds=round(elapsed, 1),
+        expected_seconds=None if usual is None else round(max(0.0, usual - elapsed), 1),
+        expected_end=end,
+    )
 
 
 def _machines(state: RunState, now: datetime) -> tuple[RunMachineView, ...]:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from domain.errors import Verdict
 from event_store.front import FrontDatabase
+from infra.client_sessions import SessionSeal
 from infra.console_tickets import ticket_signer
 from infra.guest_tokens import GuestSigner
 from infra.keys import Secrets
@@ -73,6 +74,7 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
                 uploads=UploadSigner(secrets.signing_key()),
                 consoles=ConsoleGrants(admission),
                 tickets=ticket_signer(settings),
+                sessions=SessionSeal(secrets.signing_key()),
                 credentials=OperatorKeyVerifier(secrets.operator_key()),
                 denials=denials,
                 guests=GuestBook(admission, GuestSigner(secrets.signing_key())) if settings.guests else None,

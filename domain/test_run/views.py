@@ -95,12 +95,18 @@ class ComparisonView(Value):
 
 
 class RunProgress(Value):
-    """How far a run is. `doing` names the case at work, or what is waited for."""
+    """How far a run is. `doing` names the case at work, or what is waited for.
+
+    When it is expected to end comes from the run before of the same suite, build or machine.
+    """
 
     done: int
     total: int
+    percent: float
     doing: str | None = None
     elapsed_seconds: float
+    expected_seconds: float | None = None
+    expected_end: datetime | None = None
 
 
 class RunView(Value):

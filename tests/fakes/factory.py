@@ -20,6 +20,7 @@ from domain.test_run.state import RunState
 from domain.vm.state import VmState
 from event_store.models.builds import BuildStatePage, StepDuration
 from event_store.org_reads import Model
+from infra.client_sessions import SessionSeal
 from infra.console_tickets import TicketSigner
 from infra.log_find import Finder, LogWish
 from infra.log_layout import encode_record
@@ -313,6 +314,7 @@ class World:
             vms=self.vms,
             consoles=self.grants,
             tickets=TicketSigner(b"k" * 32),
+            sessions=SessionSeal(b"k" * 32),
             credentials=FakeCredentials(),
             denials=self.denials,
             guests=self.guests if self.guests_on else None,

@@ -18,7 +18,7 @@ MOST_BYTES = 25_000  # some 6,000 tokens
 
 
 def text_of(result: CallToolResult) -> str:
-    [block] = result.content
+    block = result.content[0]
     assert isinstance(block, TextContent)
     return block.text
 

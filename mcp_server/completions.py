@@ -1,0 +1,53 @@
+"""Completions of what people type into prompts and resource templates."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver import Context
+from mcp.types import CompleteRequestParams, CompleteResult, Completion
+
+from domain.errors import FactoryError
+from mcp_server.callers import CallerOf
+from mcp_server.problems import protocol_error
+from service.completions import Completed, complete
+from service.factory import Factory
+
+_RECIPE_NAMES = "recipe://{name}"
+# What an argument is a name of, whatever prompt or template it belongs to.
+_MEANINGS: Mapping[str, Completed] = MappingProxyType(
+    {
+        "recipe": "recipe",
+        "base_image": "base_image",
+        "build_id": "build",
+        "step": "step",
+        "run_id": "test_run",
+    }
+)
+
+
+class Completer:
+    """Answers `completion/complete` for the caller of the request."""
+
+    def __init__(self, factory: Factory, caller_of: CallerOf) -> None:
+        self._factory = factory
+        self._caller_of = caller_of
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], params: CompleteRequestParams) -> CompleteResult:
+        """Answer one request; an argument without a known meaning has no completions."""
+        meant = _meant(params)
+        if meant is None:
+            return CompleteResult(completion=Completion(values=[]))
+        try:
+            caller = self._caller_of(Context(request_context=ctx))
+            found = await complete(self._factory, caller, meant, params.argument.value)
+        except FactoryError as error:
+            raise protocol_error(error, ctx.protocol_version) from error
+        return CompleteResult(completion=Completion(values=list(found.values), total=len(found.values), has_more=False))
+
+
+def _meant(params: CompleteRequestParams) -> Completed | None:
+    if getattr(params.ref, "uri", None) == _RECIPE_NAMES and params.argument.name == "name":
+        return "recipe"
+    return _MEANINGS.get(params.argument.name)

@@ -1,0 +1,59 @@
+"""What a caller sees of tools, prompts and resources. It is no enforcement: the service refuses the call itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.server.mcpserver import Context
+
+from domain.caller import Caller, Permission
+from domain.errors import Verdict
+from mcp_server.callers import CallerOf
+from mcp_server.denials import note_denial
+from mcp_server.problems import INVALID_PARAMS
+from mcp_server.prompts import offered
+from mcp_server.resources import Resources
+from service.factory import Factory
+from service.permissions import allowed
+
+Request = ServerRequestContext[Any, Any]
+
+
+def for_caller(factory: Factory, caller_of: CallerOf, resources: Resources) -> ServerMiddleware[Any]:
+    """Make the middleware that leaves out what the caller may not use, and adds what is the caller's own."""
+
+    async def seen(ctx: Request, call_next: CallNext) -> HandlerResult:
+        if ctx.method == "prompts/get":
+            _refuse_hidden(_caller(caller_of, ctx), ctx.params)
+        result = await call_next(ctx)
+        if ctx.method == "tools/call":
+            note_denial(factory, caller_of, ctx, result)
+        if not isinstance(result, dict):
+            return result
+        caller = _caller(caller_of, ctx)
+        if ctx.method == "tools/list":
+            return {**result, "tools": [t for t in result["tools"] if caller and allowed(caller, t["name"])]}
+        if ctx.method == "prompts/list":
+            return {**result, "prompts": [p for p in result["prompts"] if caller and offered(caller, p["name"])]}
+        reads = caller is not None and Permission.READ in caller.permissions
+        if ctx.method == "resources/list" and reads:
+            return {**result, "resources": await resources.listed(Context(request_context=ctx))}
+        if ctx.method == "resources/templates/list" and not reads:
+            return {**result, "resourceTemplates": []}
+        return result
+
+    return seen
+
+
+def _caller(caller_of: CallerOf, ctx: Request) -> Caller | None:
+    try:
+        return caller_of(Context(request_context=ctx))
+    except Verdict:
+        return None
+
+
+def _refuse_hidden(caller: Caller | None, params: Mapping[str, Any] | None) -> None:
+    name = (params or {}).get("name")
+    if caller is None or not isinstance(name, str) or not offered(caller, name):
+        raise MCPError(code=INVALID_PARAMS, message="There is no such prompt for this key: see prompts/list.")
