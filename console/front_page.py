@@ -2,13 +2,14 @@
 
 from aiohttp import web
 
-from console.clients import PLACEHOLDER, client_setups
 from console.guard import content_policy
 from console.guests import invitation
 from console.html import Markup, Pages, joined
 from console.keys import BOARD, FACTORY, PAGES
+from domain.client_setup import PLACEHOLDER, ClientName, ClientSetup, client_setups
 from domain.views import FactoryHealth, PartHealth
 
+_OPEN = Markup(" open")
 _STYLE_SECONDS = 365 * 24 * 3600
 
 
@@ -17,12 +18,10 @@ async def front_page(request: web.Request) -> web.Response:
     health = await request.app[BOARD].look()
     pages = request.app[PAGES]
     factory = request.app[FACTORY]
-    mcp_url = f"{factory.public_url}/mcp-stream/mcp"
     guests = Markup("") if factory.guests is None else invitation(pages)
-    page = pages.page("OpenFactory", _front(pages, health, mcp_url, guests))
-    headers = {"Cache-Control": "no-store"}
-    if factory.guests is not None:
-        headers["Content-Security-Policy"] = content_policy(forms=True)
+    page = pages.page("OpenFactory", _front(pages, health, factory.public_url, guests))
+    policy = content_policy(forms=factory.guests is not None, scripts=True)
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
     return web.Response(text=page, content_type="text/html", headers=headers)
 
 
@@ -38,24 +37,27 @@ async def mark(request: web.Request) -> web.Response:
     return web.Response(body=request.app[PAGES].mark, content_type="image/svg+xml", headers=headers)
 
 
-def _front(pages: Pages, health: FactoryHealth, mcp_url: str, guests: Markup) -> Markup:
+def _front(pages: Pages, health: FactoryHealth, url: str, guests: Markup) -> Markup:
     down = sum(not part.ok for part in health.parts)
     verb = "does" if down == 1 else "do"
     words = "every part answers" if health.ok else f"{down} of {len(health.parts)} parts {verb} not answer"
-    setups = client_setups(mcp_url)
     return pages.part(
         "front",
         state=words,
         state_class="good" if health.ok else "bad",
         parts=joined(_part(pages, part) for part in health.parts),
-        mcp_url=mcp_url,
+        mcp_url=f"{url}/mcp-stream/mcp",
         placeholder=PLACEHOLDER,
         guests=guests,
         clients=joined(
-            pages.part("client", open=Markup("" if number else " open"), **setup._asdict())
-            for number, setup in enumerate(setups)
+            pages.part("client", open=_OPEN if setup.client == ClientName.CLAUDE_CODE else "", **_texts(setup))
+            for setup in client_setups(url)
         ),
     )
+
+
+def _texts(setup: ClientSetup) -> dict[str, str]:
+    return {"name": setup.title, "words": setup.words, "snippet": setup.snippet, "client": setup.client}
 
 
 def _part(pages: Pages, part: PartHealth) -> Markup:

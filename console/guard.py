@@ -14,11 +14,12 @@ from service.hosts import host_allowed, origin_allowed
 _log = logging.getLogger(__name__)
 
 
-def content_policy(*, forms: bool = False) -> str:
-    """Tell browsers what a page has: one style sheet, one picture, no script, and forms only if it says so."""
+def content_policy(*, forms: bool = False, scripts: bool = False) -> str:
+    """Tell browsers what a page has: one style sheet, one picture, and forms and our scripts only if it says so."""
     action = "'self'" if forms else "'none'"
+    script = "script-src 'self'; " if scripts else ""
     return (
-        f"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {action}; "
+        f"default-src 'none'; style-src 'self'; {script}img-src 'self'; base-uri 'none'; form-action {action}; "
         "frame-ancestors 'none'"
     )
 

@@ -27,6 +27,8 @@ _MOST_CASES = 100
 _MOST_FAILED = 12
 _MOST_RESULTS = 60
 _MOST_CHANGES = 20
+# How much is shown, from all down to what always fits: results and problems of each case, and cases.
+_LEVELS = ((60, 12, 100), (12, 12, 100), (6, 6, 100), (3, 3, 100), (1, 1, 100), (0, 1, 100), (0, 1, 40), (0, 0, 40))
 
 FOLLOW = "Call get_test_run with this run_id and wait_s=25 to follow it."
 
@@ -158,25 +160,41 @@ def _comparison(state: RunState, previous: RunState) -> ComparisonView:
 
 
 def _fitted(view: RunView) -> RunView:
-    """Leave out results, those that hold first, until the view fits; say what is not there."""
-    cases = list(view.cases)
-    while _size(view, cases) > VIEW_BYTES and any(case.results for case in cases):
-        longest = max(range(len(cases)), key=lambda i: len(cases[i].results))
-        results = cases[longest].results
-        ranked = sorted(range(len(results)), key=lambda i: (results[i].passed, i))[: len(results) // 2]
-        cases[longest] = cases[longest].model_copy(update={"results": tuple(results[i] for i in sorted(ranked))})
-    view = view.model_copy(update={"cases": tuple(cases)})
-    missing = sum(case.passed + case.failed - len(case.results) for case in cases)
-    if not missing:
-        return view
-    hidden = sum(case.failed - sum(not result.passed for result in case.results) for case in cases)
-    failed = f", {hidden} of them failed" if hidden else ", all of them hold"
+    """Leave out results, those that hold first, then cases that passed, until the view fits; say what is not there."""
+    fitted = view
+    for results, problems, cases in _LEVELS:
+        fitted = _cut(view, results, problems, cases)
+        if len(fitted.model_dump_json(exclude_none=True)) <= VIEW_BYTES:
+            break
+    words = _missing(view, fitted)
+    return fitted.model_copy(update={"cut": " ".join(words)}) if words else fitted
+
+
+def _missing(view: RunView, fitted: RunView) -> list[str]:
+    shown = [result for case in fitted.cases for result in case.results]
+    missing = sum(case.passed + case.failed for case in view.cases) - len(shown)
+    hidden = sum(case.failed for case in view.cases) - sum(not result.passed for result in shown)
+    unseen = view.counts.total - len(fitted.cases)
+    words: list[str] = []
+    if missing:
+        failed = f", {hidden} of them failed" if hidden else ", all of them hold"
+        words.append(f"{missing} results are counted but not shown{failed}.")
+    if unseen > 0:
+        words.append(f"{unseen} cases are counted but not shown.")
     advice = "Call get_test_run with detail=full for more; the report in files has all."
-    return view.model_copy(update={"cut": f"{missing} results are counted but not shown{failed}. {advice}"})
+    return [*words, advice] if words else []
 
 
-def _size(view: RunView, cases: Sequence[CaseView]) -> int:
-    return len(view.model_copy(update={"cases": tuple(cases)}).model_dump_json(exclude_none=True))
+def _cut(view: RunView, results: int, problems: int, cases: int) -> RunView:
+    ranked = sorted(range(len(view.cases)), key=lambda i: (view.cases[i].status == "passed", i))[:cases]
+    kept = (view.cases[i] for i in sorted(ranked))
+    return view.model_copy(update={"cases": tuple(_cut_case(case, results, problems) for case in kept)})
+
+
+def _cut_case(case: CaseView, results: int, problems: int) -> CaseView:
+    ranked = sorted(range(len(case.results)), key=lambda i: (case.results[i].passed, i))[:results]
+    kept = tuple(case.results[i] for i in sorted(ranked))
+    return case.model_copy(update={"results": kept, "problems": case.problems[:problems]})
 
 
 def _next(state: RunState, now: datetime) -> str:

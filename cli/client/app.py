@@ -9,11 +9,13 @@ import typer
 from cli.client import builds, downloads, logs, recipes
 from cli.client.exits import EPILOG
 from cli.client.images import images
+from cli.client.mcp_config import show_config
 from cli.client.output import run
 from cli.client.suites import suites
 from cli.client.test_runs import test_runs
 from cli.client.vms import vms
 from domain.build.inputs import VerifyPolicy
+from domain.client_setup import ClientName
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 BuildId = Annotated[
@@ -42,6 +44,7 @@ def register(app: typer.Typer) -> None:
         ("recipes", recipes_),
         ("download", download),
         ("whoami", whoami),
+        ("mcp-config", mcp_config),
     ):
         app.command(name, epilog=EPILOG, rich_help_panel="Drive a factory")(command)
     app.add_typer(images, name="image", rich_help_panel="Drive a factory")
@@ -154,3 +157,13 @@ def download(
 def whoami(*, as_json: AsJson = False) -> None:
     """Say who the API key belongs to."""
     run(recipes.show_caller, as_json=as_json)
+
+
+def mcp_config(
+    client: Annotated[ClientName, typer.Argument(metavar="CLIENT", help=", ".join(ClientName))],
+    *,
+    placeholder: Annotated[bool, typer.Option("--placeholder", help="Do not print the key.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print an MCP client's configuration for this factory, ready to paste, with the key in it."""
+    show_config(client, placeholder=placeholder, as_json=as_json)

@@ -38,7 +38,7 @@ def read_target(environ: Mapping[str, str] | None = None) -> Target:
 
     """
     env = os.environ if environ is None else environ
-    url = (env.get("OPENFACTORY_URL") or f"http://127.0.0.1:{env.get('OPENFACTORY_PORT') or _DEFAULT_PORT}").rstrip("/")
+    url = read_address(env)
     host = _host(url)
     key = env.get("OPENFACTORY_API_KEY") or (_operator_key(env) if _is_this_machine(host) else None)
     if not key:
@@ -53,6 +53,19 @@ def read_target(environ: Mapping[str, str] | None = None) -> Target:
             )
         )
     return Target(url=url, key=SecretStr(key))
+
+
+def read_address(environ: Mapping[str, str] | None = None) -> str:
+    """Find the factory's address alone.
+
+    Raises:
+        UsageFailure: an address that is none.
+
+    """
+    env = os.environ if environ is None else environ
+    url = (env.get("OPENFACTORY_URL") or f"http://127.0.0.1:{env.get('OPENFACTORY_PORT') or _DEFAULT_PORT}").rstrip("/")
+    _host(url)
+    return url
 
 
 def local_home(environ: Mapping[str, str] | None = None) -> Path:

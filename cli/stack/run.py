@@ -18,6 +18,7 @@ from cli.stack.parts import s3_config, stack_parts
 from cli.stack.ports import is_free, keep_ports
 from cli.stack.state import Addresses, PartState, StackState, write_state
 from cli.stack.supervisor import Supervisor
+from domain.client_setup import ClientName, json_config
 from domain.errors import Verdict
 from infra import embedded_postgres
 from infra.keys import Secrets
@@ -210,9 +211,6 @@ def addresses(settings: Settings, endpoints: Endpoints) -> Addresses:
 
 def announcement(where: Addresses, key: str) -> str:
     """Write what somebody needs who has just started the stack."""
-    client = {
-        "mcpServers": {"openfactory": {"type": "http", "url": where.mcp, "headers": {"Authorization": f"Bearer {key}"}}}
-    }
     return "\n".join(
         (
             "",
@@ -223,7 +221,9 @@ def announcement(where: Addresses, key: str) -> str:
             f"  key file     {where.operator_key}",
             "",
             "  For an MCP client:",
-            json.dumps(client, indent=2),
+            json.dumps(json_config(where.mcp, key), indent=2),
+            "",
+            "  For another client: openfactory mcp-config " + "|".join(ClientName),
             "",
         )
     )

@@ -74,7 +74,7 @@ def fill(world: World) -> None:
     for number in range(MANY):
         other = f"44444444-4444-4444-8444-{number:012d}"
         world.build(failed(other, Problem(code="boot.no_agent", message=LONG)), build_id=other)
-        kept_suite(world.tests, other, {**SUITE, "name": f"smoke-{number}", "description": LONG[:400]})
+        kept_suite(world.tests, other, {**SUITE, "name": f"smoke-{number}", "description": LONG[:256]})
         asked_run(world.tests, other, plan_of_cases("web", target=ID))
         world.vms.have(request(other, org_id="local"))
     huge_build(world, BUILT, e.BuildCompleted(build_id=BUILT, org_id="local", at=NOW, seconds=1.0))
