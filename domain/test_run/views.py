@@ -102,7 +102,7 @@ class RunProgress(Value):
 
     done: int
     total: int
-    percent: float
+    percent: float = 0.0
     doing: str | None = None
     elapsed_seconds: float
     expected_seconds: float | None = None
