@@ -26,6 +26,7 @@ _MOST_PROBLEMS = 12
 _MOST_CASES = 100
 _MOST_FAILED = 12
 _MOST_RESULTS = 60
+_MOST_SHOWN = 200  # results of all cases together
 _MOST_CHANGES = 20
 # How much is shown, from all down to what always fits: results and problems of each case, and cases.
 _LEVELS = ((60, 12, 100), (12, 12, 100), (6, 6, 100), (3, 3, 100), (1, 1, 100), (0, 1, 100), (0, 1, 40), (0, 0, 40))
@@ -55,6 +56,8 @@ def run_view(
     files: Sequence[FileLink] = (),
 ) -> RunView:
     """Describe a run; texts that a guest wrote are cleaned and clipped."""
+    # More would not fit however short they are, and each text that is cleaned costs time.
+    room = max(2, _MOST_SHOWN // max(1, len(state.cases)))
     view = RunView(
         run_id=state.run_id,
         workflow_id=workflow_id(state.run_id),
@@ -71,7 +74,7 @@ def run_view(
         progress=_progress(state, now, previous),
         counts=state.counts,
         machines=_machines(state, now),
-        cases=tuple(_case(case, detail) for case in state.cases[:_MOST_CASES]),
+        cases=tuple(_case(case, detail, room) for case in state.cases[:_MOST_CASES]),
         problems=tuple(clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]),
         comparison=_comparison(state, previous) if previous is not None and state.terminal else None,
         files=tuple(files),
@@ -122,9 +125,9 @@ def _held(state: RunState, now: datetime) -> datetime | None:
     return state.held_until if state.held_until is not None and state.held_until > now else None
 
 
-def _case(case: CaseState, detail: Detail) -> CaseView:
+def _case(case: CaseState, detail: Detail, room: int) -> CaseView:
     failed = case.failed_results
-    chosen = case.results[:_MOST_RESULTS] if detail == "full" else failed[:_MOST_FAILED]
+    chosen = case.results[: min(room, _MOST_RESULTS)] if detail == "full" else failed[: min(room, _MOST_FAILED)]
     return CaseView(
         name=case.name,
         kind=case.kind,
