@@ -18,6 +18,7 @@ from service.factory import Factory
 from service.permissions import allowed
 
 Request = ServerRequestContext[Any, Any]
+_TITLED = "2025-06-18"
 
 
 def for_caller(factory: Factory, caller_of: CallerOf, resources: Resources) -> ServerMiddleware[Any]:
@@ -33,7 +34,8 @@ def for_caller(factory: Factory, caller_of: CallerOf, resources: Resources) -> S
             return result
         caller = _caller(caller_of, ctx)
         if ctx.method == "tools/list":
-            return {**result, "tools": [t for t in result["tools"] if caller and allowed(caller, t["name"])]}
+            shown = [tool for tool in result["tools"] if caller and allowed(caller, tool["name"])]
+            return {**result, "tools": shown if ctx.protocol_version < _TITLED else [_once(tool) for tool in shown]}
         if ctx.method == "prompts/list":
             return {**result, "prompts": [p for p in result["prompts"] if caller and offered(caller, p["name"])]}
         reads = caller is not None and Permission.READ in caller.permissions
@@ -44,6 +46,11 @@ def for_caller(factory: Factory, caller_of: CallerOf, resources: Resources) -> S
         return result
 
     return seen
+
+
+def _once(tool: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the second title, which is for clients of before there was the first."""
+    return {**tool, "annotations": {k: v for k, v in tool.get("annotations", {}).items() if k != "title"}}
 
 
 def _caller(caller_of: CallerOf, ctx: Request) -> Caller | None:

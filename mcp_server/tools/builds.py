@@ -26,11 +26,7 @@ BuildId = Annotated[
     ),
 ]
 RequestKey = Annotated[
-    str | None,
-    Field(
-        description="A fresh unique key (a UUID) for this request. Repeat one whose answer was lost with the same key: "
-        "it is done once."
-    ),
+    str | None, Field(description="A fresh UUID; a request that is repeated with the same one is done once.")
 ]
 Wait = Annotated[
     float, Field(ge=0, le=LONGEST_WAIT, description="Wait up to this many seconds (at most 25) for something new.")
