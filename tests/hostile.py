@@ -130,7 +130,7 @@ class _Maker:
         properties: Schema = schema.get("properties", {})
         if not properties:
             return st.dictionaries(st.text(max_size=8), ODD, max_size=3)
-        made = {name: self._names.get(name) or self.of(each) for name, each in properties.items()}
+        made = {n: self._names[n] if n in self._names else self.of(each) for n, each in properties.items()}
         required = schema.get("required", ())
         return st.fixed_dictionaries(
             {name: made[name] for name in required}, optional={n: s for n, s in made.items() if n not in required}
