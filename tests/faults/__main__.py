@@ -88,7 +88,8 @@ def _tell(runs: tuple[Run, ...], seconds: float) -> None:
     wrong = [f"{run.operation}: {failure}" for run in runs for failure in run.failures]
     state = "well" if not wrong else "WRONG"
     ends = ", ".join(f"{run.operation} {run.ended} in {run.recovery} s" for run in runs)
-    print(f"[{seconds:5.1f} s] {runs[0].kind}, seed {runs[0].seed}: {state}: {runs[0].did}; {ends}", flush=True)
+    did = runs[0].did or "it did not come to it"
+    print(f"[{seconds:5.1f} s] {runs[0].kind}, seed {runs[0].seed}: {state}: {did}; {ends}", flush=True)
     for line in wrong:
         print(f"          {line[:500]}", flush=True)
 

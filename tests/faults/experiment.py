@@ -22,7 +22,7 @@ _SIDE_BY_SIDE = 2
 class Run(Value):
     """What became of one operation under one fault. `recovery` is in seconds from the fault's end to the operation's.
 
-    `did` says what the fault was exactly; `failures` what should not have been.
+    `did` says what the fault was exactly, and nothing if it did not come to it; `failures` what should not have been.
     """
 
     kind: str

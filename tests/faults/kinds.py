@@ -17,7 +17,7 @@ _HELD_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault. `inflict` answers what it did, when the fault is lifted."""
+    """A kind of fault. `inflict` answers what it did, when the fault is lifted; nothing if it did not come to it."""
 
     name: str
     inflict: Inflict
@@ -53,8 +53,7 @@ async def crashed_at(lab: Laboratory, part: str, orders: Orders, *, seconds: flo
     if not died:
         await lab.restart(part)
     await lab.ready(part)
-    where = f"{part} {orders.side} {orders.point} ({orders.occurrence})"
-    return f"died: {where}" if died else f"not reached: {where}"
+    return f"died: {part} {orders.side} {orders.point} ({orders.occurrence})" if died else ""
 
 
 async def _stopped(part: str, lab: Laboratory, chance: random.Random) -> str:
@@ -82,7 +81,8 @@ async def _damaged(damage: Damage, lab: Laboratory, chance: random.Random) -> st
     lab.proxy.harm(damage, chance, share=chance.choice((0.1, 0.3, 1.0)))
     await asyncio.sleep(_HELD_SECONDS)
     lab.proxy.damage = "none"
-    return f"{lab.proxy.damaged} answers of the object store were {damage} ({lab.proxy.share})"
+    damaged = lab.proxy.damaged
+    return f"{damaged} answers of the object store were {damage} ({lab.proxy.share})" if damaged else ""
 
 
 async def _mirror_down(lab: Laboratory, chance: random.Random) -> str:
@@ -121,7 +121,7 @@ async def _guest_killed(lab: Laboratory, chance: random.Random) -> str:
             break
         await asyncio.sleep(0.05)
     else:
-        return "no machine came up"
+        return ""
     await _moment(lab, chance)
     found = guests(lab.home) or found
     victim = chance.choice(found)
