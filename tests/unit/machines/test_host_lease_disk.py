@@ -34,6 +34,6 @@ def test_a_lease_that_cannot_be_written_down_is_held_all_the_same(
     (tmp_path / "host").write_text("a file where the folder should be", encoding="ascii")
     vms = Vms()
     lease = HostLease(tmp_path / "host" / "lease.json", cast("Client", None), vms, announce)
-    lease._note_acknowledged(100.0)
+    lease._note_acknowledged(100.0)  # pyright: ignore[reportPrivateUsage] - all else of it needs a server
     assert vms.until > 100.0
     assert "could not be written down" in caplog.text
