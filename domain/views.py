@@ -192,6 +192,18 @@ class DownloadLinks(Value):
     note: str | None = None
 
 
+class DeletedBuild(Value):
+    """A build that is deleted: how many files it had, of together so many bytes, unless it was deleted before."""
+
+    build_id: str
+    name: str
+    status: Literal["deleted"] = "deleted"
+    files: int
+    bytes: int
+    replayed: bool = False
+    next: str
+
+
 class PartHealth(Value):
     """One part of the factory as seen just now. `note` is in plain words, without addresses or secrets."""
 

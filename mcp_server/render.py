@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from domain.views import (
     BuildPage,
     BuildView,
+    DeletedBuild,
     DownloadLinks,
     LogLine,
     LogView,
@@ -154,6 +155,12 @@ def _links(view: DownloadLinks) -> Iterable[str]:
         yield f"  sha256 {link.sha256}, valid until {link.expires_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _deleted(view: DeletedBuild) -> Iterable[str]:
+    again = " before" if view.replayed else ""
+    yield f"Build {view.name} ({view.build_id}) was deleted{again}: {view.files} files, {view.bytes / 1e6:.0f} MB."
+    yield view.next
+
+
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -167,6 +174,7 @@ _WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {
     BuildView: _build,
     LogView: _log,
     DownloadLinks: _links,
+    DeletedBuild: _deleted,
     **render_tests.WRITERS,
     **render_vms.WRITERS,
 }

@@ -157,6 +157,8 @@ def _size(view: BuildView) -> int:
 
 
 def _next(state: BuildState) -> str:
+    if state.expired is not None:
+        return f"Its files are no longer kept: {state.expired.reason} Call create_build to build its recipe again."
     if state.status == "completed":
         return "Call get_download_links for the images and their evidence."
     if state.status == "cancelled":

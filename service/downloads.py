@@ -6,12 +6,14 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from domain.artifacts import Artifact, ArtifactKind
+from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Verdict
 from domain.model import Value
 from domain.views import DownloadLink, DownloadLinks
+from infra.signed_links import BuildOf
 from service.factory import Factory
-from service.lookup import build_id_of, visible_build
+from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
 
 LINK_LIFETIME = timedelta(hours=1)
@@ -34,7 +36,7 @@ async def get_download_links(
     """Sign a link of one hour for each artifact of the build, or for those of one kind.
 
     Raises:
-        Verdict: `build.not_found`.
+        Verdict: `build.not_found`, `build.deleted` or `build.expired`.
 
     """
     require(caller, "get_download_links")
@@ -44,11 +46,12 @@ async def get_download_links(
         return DownloadLinks(
             build_id=build_id, status="pending", links=(), note="The build is starting and has no files yet."
         )
+    require_kept(state)
     chosen = [artifact for artifact in state.artifacts if kind is None or artifact.kind == kind]
     return DownloadLinks(
         build_id=build_id,
         status=state.status,
-        links=tuple(_link(factory, artifact) for artifact in chosen),
+        links=tuple(_link(factory, state, artifact) for artifact in chosen),
         note=_note(chosen, state.status),
     )
 
@@ -60,9 +63,10 @@ async def open_download(factory: Factory, token: str, name: str) -> Download:
         Verdict: `link.invalid`, `link.expired`, or `object.not_found` if the file was removed.
 
     """
-    key = factory.links.verify(token, name=name, now=factory.now())
+    grant = factory.links.verify(token, name=name, now=factory.now())
+    key, build = grant.key, grant.build
     found = await factory.objects.stat(key)
-    if found is None:
+    if found is None or (build is not None and not await _is_kept(factory, build)):
         raise Verdict.because(
             "object.not_found", "This file is no longer kept.", next="Ask for the build's links again."
         )
@@ -72,14 +76,22 @@ async def open_download(factory: Factory, token: str, name: str) -> Download:
     return Download(key=key, name=name, bytes=found.bytes, tag=tag, sha256=digest)
 
 
+async def _is_kept(factory: Factory, build: BuildOf) -> bool:
+    """Tell whether the build still has its files: a link of one that was deleted opens nothing any more."""
+    async with factory.reads.org(build.org_id) as reads:
+        state = await reads.builds.get(build.build_id)
+    return state is not None and state.deleted is None and state.expired is None
+
+
 def read_download(factory: Factory, download: Download, *, offset: int, length: int) -> AsyncIterator[bytes]:
     """Read a part of the file in chunks of bounded size."""
     return factory.objects.stream(download.key, offset=offset, length=length)
 
 
-def _link(factory: Factory, artifact: Artifact) -> DownloadLink:
+def _link(factory: Factory, state: BuildState, artifact: Artifact) -> DownloadLink:
+    of = BuildOf(org_id=state.org_id, build_id=state.build_id)
     expires_at = factory.now() + LINK_LIFETIME
-    token = factory.links.sign(key=_PREFIX + artifact.blob.digest, name=artifact.name, expires_at=expires_at)
+    token = factory.links.sign(key=_PREFIX + artifact.blob.digest, name=artifact.name, expires_at=expires_at, build=of)
     return DownloadLink(
         kind=artifact.kind,
         name=artifact.name,

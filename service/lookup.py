@@ -1,7 +1,7 @@
 """Finding a build for its caller: absent and another organization's look the same."""
 
 from domain.build.names import BuildTag, read_build_name
-from domain.build.state import BuildState
+from domain.build.state import BuildState, Removal
 from domain.caller import Caller
 from domain.errors import Verdict
 from service.factory import Factory
@@ -50,7 +50,7 @@ async def visible_build(factory: Factory, caller: Caller, build_id: str) -> Buil
     Returns nothing for a build that was accepted but is not visible yet.
 
     Raises:
-        Verdict: `build.not_found`.
+        Verdict: `build.not_found`, or `build.deleted`.
 
     """
     if not is_build_id(build_id):
@@ -59,7 +59,19 @@ async def visible_build(factory: Factory, caller: Caller, build_id: str) -> Buil
         state = await reads.builds.get(build_id)
     if state is None and await factory.workflows.build_known(build_id, caller.org_id) is None:
         raise not_found(build_id)
+    if state is not None and state.deleted is not None:
+        raise deleted(state.deleted)
     return state
+
+
+def deleted(removal: Removal) -> Verdict:
+    """Refuse a build that somebody deleted; its id stays known."""
+    return Verdict.because(
+        "build.deleted",
+        f"This build was deleted by {removal.by} at {removal.at:%Y-%m-%d %H:%M} UTC: {removal.reason}",
+        path="build_id",
+        next="Call list_builds for others, or create_build to build its recipe again.",
+    )
 
 
 def not_found(build_id: str) -> Verdict:
@@ -83,3 +95,21 @@ def _no_such(tag: BuildTag, name: str) -> Verdict:
         value=name[:64],
         next="Start one with create_build, or call list_builds to see what there is.",
     )
+
+
+def require_kept(state: BuildState) -> None:
+    """Refuse a build whose files are no longer kept.
+
+    Raises:
+        Verdict: `build.deleted` or `build.expired`.
+
+    """
+    if state.deleted is not None:
+        raise deleted(state.deleted)
+    if state.expired is not None:
+        raise Verdict.because(
+            "build.expired",
+            f"The files of this build are no longer kept since {state.expired.at:%Y-%m-%d}: {state.expired.reason}",
+            path="build_id",
+            next="Build its recipe again with create_build; what is still cached is not made anew.",
+        )

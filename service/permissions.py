@@ -18,6 +18,7 @@ TOOL_PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "get_build_log": Permission.READ,
         "retry_build": Permission.BUILD,
         "cancel_build": Permission.BUILD,
+        "delete_build": Permission.BUILD,
         "get_download_links": Permission.READ,
         "run_verification": Permission.TEST,
         "list_test_runs": Permission.READ,

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from domain.build.commands import DeleteBuild
 from domain.build.inputs import BuildRequest
 from domain.build.names import BuildTag
 from domain.build.state import BuildState, BuildStatus
@@ -18,6 +19,7 @@ from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.log_find import LogWish
 from infra.ports import FoundPage, LogPage, LogRecord, ObjectInfo
+from infra.signed_links import BuildOf, LinkGrant
 from infra.uploads import UploadGrant
 from service.suite_ports import RunReads, SuiteReads
 from service.vm_ports import VmReads
@@ -139,6 +141,10 @@ class Workflows(Protocol):
         """Ask a build to end; a repeated command id is harmless."""
         ...
 
+    async def delete_build(self, build_id: str, command: DeleteBuild) -> int:
+        """Record that a build is deleted and return the log's version; raises `Verdict` (`build.not_ended`)."""
+        ...
+
     async def validate_recipe(self, question: ValidateInput) -> ValidateResult:
         """Have a worker solve the recipe's packages."""
         ...
@@ -211,12 +217,12 @@ class Objects(Protocol):
 class Links(Protocol):
     """Signs download links and tells which object one is for."""
 
-    def sign(self, *, key: str, name: str, expires_at: datetime) -> str:
-        """Return a URL-safe token for one object under one file name."""
+    def sign(self, *, key: str, name: str, expires_at: datetime, build: BuildOf | None = None) -> str:
+        """Return a URL-safe token for one object under one file name, of a build or by itself."""
         ...
 
-    def verify(self, token: str, *, name: str, now: datetime) -> str:
-        """Return the object's key. Raises `Verdict`: `link.expired`, or `link.invalid` for any other token."""
+    def verify(self, token: str, *, name: str, now: datetime) -> LinkGrant:
+        """Return what it opens. Raises `Verdict`: `link.expired`, or `link.invalid` for any other token."""
         ...
 
 

@@ -25,7 +25,7 @@ TYPICAL_SECONDS: Mapping[StepName, float] = MappingProxyType(
     }
 )
 _MOST_OF_A_STEP = 0.95  # a step that says nothing is never shown as done by its age alone
-SETTLED = frozenset({"completed", "failed", "cancelled"})
+SETTLED = frozenset({"completed", "failed", "cancelled", "deleted"})
 
 
 def usual_seconds(durations: Sequence[StepDuration]) -> dict[StepName, float]:

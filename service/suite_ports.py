@@ -22,6 +22,10 @@ class SuiteReads(Protocol):
         """List suites, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
         ...
 
+    async def bound_to(self, source_id: str, *, limit: int) -> tuple[str, ...]:
+        """Return the names of suites that have an image of this build or upload in a slot, at most so many."""
+        ...
+
 
 class RunReads(Protocol):
     """The test runs of one organization."""

@@ -28,7 +28,8 @@ async def _target(reads: OrgReads, binding: Binding) -> Target:
 
 def of_build(build: BuildState, slot: str, image_format: TargetFormat) -> Target:
     """Tell of a build's image in one format."""
-    artifact = next((a for a in build.artifacts if a.kind == image_format), None)
+    kept = () if build.expired is not None else build.artifacts
+    artifact = next((a for a in kept if a.kind == image_format), None)
     return Target(
         slot=slot,
         source="build",

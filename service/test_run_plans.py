@@ -11,7 +11,7 @@ from domain.test_run.planning import SLOT, plan_verification
 from domain.test_run.state import RunState
 from domain.test_run.suite_plan import Selection, plan_suite
 from service.factory import Factory
-from service.lookup import build_id_of, not_found
+from service.lookup import build_id_of, not_found, require_kept
 from service.suite_targets import of_build, targets_of
 from service.test_run_lookup import existing_run
 
@@ -106,6 +106,7 @@ async def plan_of_build(factory: Factory, caller: Caller, build_id: str, hold_se
         build = await reads.builds.get(build_id)
     if build is None:
         raise not_found(build_id)
+    require_kept(build)
     target = of_build(build, SLOT, "qcow2")
     if target.image is None:
         raise Verdict.because(

@@ -18,7 +18,7 @@ from service.allowances import minutes_left
 from service.build_create import VISIBLE_SECONDS
 from service.factory import Factory
 from service.ids import derived_id, is_build_id
-from service.lookup import build_id_of
+from service.lookup import build_id_of, require_kept
 from service.lookup import not_found as build_not_found
 from service.model_errors import problems_of
 from service.permissions import require
@@ -146,6 +146,7 @@ async def _of_build(factory: Factory, caller: Caller, build_id: str, kind: Liter
         build = await reads.builds.get(build_id)
     if build is None:
         raise build_not_found(build_id)
+    require_kept(build)
     target = of_build(build, "vm", kind)
     if target.image is None:
         raise Verdict.because(

@@ -29,6 +29,10 @@ class VmReads(Protocol):
         """List machines, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
         ...
 
+    async def made_of(self, source_id: str, *, limit: int) -> tuple[str, ...]:
+        """Return the names of machines that are made of an image of this build or upload, at most so many."""
+        ...
+
     async def usage(self) -> Usage:
         """Tell what the machines that are not deleted take."""
         ...

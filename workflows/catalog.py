@@ -4,6 +4,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.build import BuildWorkflow
 from workflows.define import DefineWorkflow
+from workflows.delete_build import DeleteBuildWorkflow
 from workflows.fleet import FleetWorkflow
 from workflows.image import ForgetImageWorkflow, ImageWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -21,6 +22,7 @@ WORKFLOWS: tuple[type, ...] = (
     DefineWorkflow,
     RunWorkflow,
     ReconcileWorkflow,
+    DeleteBuildWorkflow,
 )
 
 PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows.policies")

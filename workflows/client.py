@@ -13,6 +13,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from domain import jobs
+from domain.build.commands import DeleteBuild
 from domain.build.inputs import BuildRequest
 from domain.canonical import digest
 from domain.errors import Fault, Verdict
@@ -22,6 +23,7 @@ from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 from workflows.connect import Connected
+from workflows.delete_build import DeleteBuildInput, DeleteBuildWorkflow
 from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, unavailable
 from workflows.validate import ValidateRecipeWorkflow
 
@@ -105,6 +107,30 @@ class FactoryClient:
     async def cancel_build(self, build_id: str, command: CancelCommand) -> None:
         """Tell a build to end; harmless to repeat."""
         await self._signal(build_id, "cancel", command)
+
+    async def delete_build(self, build_id: str, command: DeleteBuild) -> int:
+        """Have the log say that the build is deleted, and answer its version; harmless to repeat.
+
+        Raises:
+            Verdict: `build.not_ended`.
+
+        """
+        client = await self._connected()
+        try:
+            return await client.execute_workflow(
+                DeleteBuildWorkflow.run,
+                DeleteBuildInput(build_id=build_id, command=command),
+                id=f"delete-{workflow_id(build_id)}",
+                task_queue=policies.CORE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                execution_timeout=policies.QUESTION_LIMIT,
+                static_summary=f"Delete build {build_id}",
+                rpc_timeout=RPC_LIMIT,
+            )
+        except WorkflowFailureError as error:
+            raise refused(error, "build.not_deleted") from error
+        except RPCError as error:
+            raise unavailable(error) from error
 
     async def validate_recipe(self, question: ValidateInput) -> ValidateResult:
         """Ask a host whether the recipe can be built; raises what the host raised."""

@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
         ("logs", logs_),
         ("retry", retry),
         ("cancel", cancel),
+        ("build-delete", build_delete),
         ("validate", validate),
         ("recipes", recipes_),
         ("download", download),
@@ -127,6 +128,17 @@ def cancel(
 ) -> None:
     """End a build and give back what it holds."""
     run(partial(builds.cancel_build, given=build_id, yes=yes), as_json=as_json)
+
+
+def build_delete(
+    build_id: BuildId,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a build that has ended, with its images and all its files."""
+    run(partial(builds.delete_build, given=build_id, reason=reason, yes=yes), as_json=as_json)
 
 
 def validate(recipe: Recipe, *, as_json: AsJson = False) -> None:

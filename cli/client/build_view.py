@@ -17,7 +17,7 @@ from domain.views import BuildView
 
 __all__ = ["follow_build", "parse_view", "render_report"]
 
-RESTING: Final[frozenset[BuildStatus]] = frozenset({"completed", "failed", "cancelled"})
+RESTING: Final[frozenset[BuildStatus]] = frozenset({"completed", "failed", "cancelled", "deleted"})
 _WAIT_LIVE = 2  # seconds a call may wait for news: short on a terminal, where the current line moves
 _WAIT_PLAIN = 10
 _PATIENCE = 120.0  # seconds the factory may be away (a restart) before following ends with its error

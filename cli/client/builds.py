@@ -14,11 +14,11 @@ from cli.client.failures import Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
 from cli.client.tools import Tools
-from cli.client.words import STATUS_STYLE, duration, plain
+from cli.client.words import STATUS_STYLE, duration, plain, size
 from domain.build.inputs import VerifyPolicy
 from domain.errors import Problem
 from domain.model import Value
-from domain.views import BuildPage, BuildView
+from domain.views import BuildPage, BuildView, DeletedBuild
 
 _ROOM_FOR_ALL = 130
 _SHORT_ID = 8
@@ -129,16 +129,33 @@ async def cancel_build(session: Tools, output: Output, given: str, *, yes: bool)
     return exits.OK
 
 
-def _confirm(view: BuildView) -> None:
+async def delete_build(session: Tools, output: Output, given: str, *, reason: str | None, yes: bool) -> int:
+    """Delete a build with its files. Asks first, unless `yes`."""
+    build_id = given
+    if not yes:
+        view = parse_view(await session.call("get_build_status", {"build_id": given}))
+        build_id = view.build_id  # as above
+        _confirm(view, "Delete", "Deleting removes the build's images and files for good")
+    asked = {"build_id": build_id, "request_key": "cli-delete"}
+    answer = await session.call("delete_build", asked if reason is None else {**asked, "reason": reason})
+    if output.as_json:
+        output.json(answer)
+    else:
+        gone = DeletedBuild.model_validate(answer, extra="ignore")
+        output.say(f"Build {gone.build_id} is deleted: {gone.files} files, {size(gone.bytes)}. {gone.next}")
+    return exits.OK
+
+
+def _confirm(view: BuildView, verb: str = "End", what: str = "Cancelling ends the build for good") -> None:
     if not sys.stdin.isatty():
         raise UsageFailure(
             Problem(
                 code="client.needs_confirmation",
-                message="Cancelling ends the build for good, and nobody can be asked here.",
+                message=f"{what}, and nobody can be asked here.",
                 next="Give --yes.",
             )
         )
-    typer.confirm(f"End build {view.name} ({view.build_id}, {view.status})?", abort=True)
+    typer.confirm(f"{verb} build {view.name} ({view.build_id}, {view.status})?", abort=True)
 
 
 async def _wait(session: Tools, output: Output, build_id: str, *, after_version: int = 0) -> int:

@@ -93,6 +93,21 @@ class CloseRetryWindow(Value):
     kind: Literal["close_retry_window"] = "close_retry_window"
 
 
+class DeleteBuild(Value):
+    """Forget the files of a build that has ended."""
+
+    kind: Literal["delete"] = "delete"
+    requested_by: str
+    reason: str
+
+
+class ExpireArtifacts(Value):
+    """The plan keeps the files of a build that has ended no longer."""
+
+    kind: Literal["expire_artifacts"] = "expire_artifacts"
+    reason: str
+
+
 BuildCommand = (
     RequestBuild
     | StartStep
@@ -104,4 +119,6 @@ BuildCommand = (
     | CompleteBuild
     | CancelBuild
     | CloseRetryWindow
+    | DeleteBuild
+    | ExpireArtifacts
 )

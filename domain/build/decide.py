@@ -42,8 +42,8 @@ def decide(state: BuildState | None, command: c.BuildCommand, *, now: datetime) 
             return _complete(state, now)
         case c.CancelBuild():
             return _cancel(state, command, now)
-        case c.CloseRetryWindow():
-            return _close(state, now)
+        case c.CloseRetryWindow() | c.DeleteBuild() | c.ExpireArtifacts():
+            return _give_up(state, command, now)
 
 
 def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -> tuple[e.BuildEvent, ...]:
@@ -190,6 +190,39 @@ def _close(state: BuildState, now: datetime) -> tuple[e.BuildEvent, ...]:
     if state.status != "failed":
         raise _out_of_order(f"a build that is {_word(state)} does not wait for a retry")
     return _one(e.RetryWindowClosed, state, now)
+
+
+def _give_up(
+    state: BuildState, command: c.CloseRetryWindow | c.DeleteBuild | c.ExpireArtifacts, now: datetime
+) -> tuple[e.BuildEvent, ...]:
+    match command:
+        case c.CloseRetryWindow():
+            return _close(state, now)
+        case c.DeleteBuild():
+            return _delete(state, command, now)
+        case c.ExpireArtifacts():
+            return _expire(state, command, now)
+
+
+def _delete(state: BuildState, command: c.DeleteBuild, now: datetime) -> tuple[e.BuildEvent, ...]:
+    if state.status == "deleted":
+        return _NOTHING
+    if not state.terminal:
+        raise Verdict.because(
+            "build.not_ended",
+            f"The build is {state.status}; only one that has ended can be deleted.",
+            value=state.build_id,
+            next="End it with cancel_build first.",
+        )
+    return _one(e.BuildDeleted, state, now, requested_by=command.requested_by, reason=command.reason)
+
+
+def _expire(state: BuildState, command: c.ExpireArtifacts, now: datetime) -> tuple[e.BuildEvent, ...]:
+    if state.status == "deleted" or state.expired is not None or not state.artifacts:
+        return _NOTHING
+    if not state.terminal:
+        raise _out_of_order("the files of a build that has not ended do not expire")
+    return _one(e.ArtifactsExpired, state, now, reason=command.reason)
 
 
 def _step(state: BuildState, step: StepName, generation: int) -> StepState | None:

@@ -112,6 +112,21 @@ class RetryWindowClosed(BuildEvent):
     NAME = "build.retry_window_closed.v1"
 
 
+class BuildDeleted(BuildEvent):
+    """Somebody deleted the build: nobody can have its files any more. That it was, stays known."""
+
+    NAME = "build.deleted.v1"
+    requested_by: str
+    reason: str
+
+
+class ArtifactsExpired(BuildEvent):
+    """The time is over for which the plan keeps the build's files. The record stays."""
+
+    NAME = "build.artifacts_expired.v1"
+    reason: str
+
+
 AnyBuildEvent = Annotated[
     BuildRequested
     | StepStarted
@@ -122,7 +137,9 @@ AnyBuildEvent = Annotated[
     | BuildRetried
     | BuildCompleted
     | BuildCancelled
-    | RetryWindowClosed,
+    | RetryWindowClosed
+    | BuildDeleted
+    | ArtifactsExpired,
     Field(union_mode="smart"),
 ]
 
@@ -139,5 +156,7 @@ BUILD_EVENTS: dict[str, type[BuildEvent]] = {
         BuildCompleted,
         BuildCancelled,
         RetryWindowClosed,
+        BuildDeleted,
+        ArtifactsExpired,
     )
 }

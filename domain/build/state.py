@@ -12,7 +12,7 @@ from domain.errors import Problem
 from domain.model import Value
 from domain.verification import VerificationReport
 
-BuildStatus = Literal["pending", "building", "testing", "completed", "failed", "cancelled"]
+BuildStatus = Literal["pending", "building", "testing", "completed", "failed", "cancelled", "deleted"]
 StepStatus = Literal["running", "completed", "failed", "cancelled"]
 
 
@@ -38,8 +38,19 @@ class Failure(Value):
     retry_until: datetime
 
 
+class Removal(Value):
+    """Since when and why the files of a build are no longer kept."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
 class BuildState(Value):
-    """One build. `version` is the number of its events."""
+    """One build. `version` is the number of its events.
+
+    `deleted` says that somebody deleted it, `expired` that its artifacts are only known by name any more.
+    """
 
     build_id: str
     org_id: str
@@ -60,6 +71,8 @@ class BuildState(Value):
     verified_at: datetime | None = None
     artifacts: tuple[Artifact, ...] = ()
     failure: Failure | None = None
+    deleted: Removal | None = None
+    expired: Removal | None = None
     last_command: str | None = None
     seconds: float | None = None
 
@@ -67,7 +80,7 @@ class BuildState(Value):
     def terminal(self) -> bool:
         """Whether nothing more can happen."""
         closed = self.failure is not None and not self.failure.retryable
-        return self.status in {"completed", "cancelled"} or (self.status == "failed" and closed)
+        return self.status in {"completed", "cancelled", "deleted"} or (self.status == "failed" and closed)
 
     @property
     def evidence(self) -> tuple[str, ...]:
@@ -195,6 +208,15 @@ def _closed(state: BuildState, _: e.RetryWindowClosed) -> BuildState:
     return state.model_copy(update={"failure": state.failure.model_copy(update={"retryable": False})})
 
 
+def _deleted(state: BuildState, event: e.BuildDeleted) -> BuildState:
+    removal = Removal(at=event.at, by=event.requested_by, reason=event.reason)
+    return state.model_copy(update={"status": "deleted", "deleted": removal, "artifacts": ()})
+
+
+def _expired(state: BuildState, event: e.ArtifactsExpired) -> BuildState:
+    return state.model_copy(update={"expired": Removal(at=event.at, by="retention", reason=event.reason)})
+
+
 _FOLDS: dict[type[e.BuildEvent], Callable[[BuildState, Any], BuildState]] = {
     e.StepStarted: _step_started,
     e.StepCompleted: _step_completed,
@@ -205,4 +227,6 @@ _FOLDS: dict[type[e.BuildEvent], Callable[[BuildState, Any], BuildState]] = {
     e.BuildCompleted: _completed,
     e.BuildCancelled: _cancelled,
     e.RetryWindowClosed: _closed,
+    e.BuildDeleted: _deleted,
+    e.ArtifactsExpired: _expired,
 }

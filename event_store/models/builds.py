@@ -128,6 +128,8 @@ class BuildQueries:
     ) -> BuildStatePage:
         """List builds, newest first, by keyset: builds that come meanwhile move no one from page to page.
 
+        Deleted ones are left out, unless that very status is asked for.
+
         Raises:
             Verdict: `cursor.invalid`.
 
@@ -140,6 +142,8 @@ class BuildQueries:
         if status is not None:
             clauses.append("status = %s")
             values.append(status)
+        else:
+            clauses.append("status <> 'deleted'")
         if name is not None:
             clauses.append("name = %s")
             values.append(name)
@@ -155,8 +159,8 @@ class BuildQueries:
         return BuildStatePage(builds=tuple(builds[:limit]), next_cursor=more)
 
     async def newest(self, tag: BuildTag) -> str | None:
-        """Find the build that a tag stands for now: the newest of its recipe, or of all."""
-        clauses: list[LiteralString] = ["true"]
+        """Find the build that a tag stands for now: the newest of its recipe, or of all, that is not deleted."""
+        clauses: list[LiteralString] = ["status <> 'deleted'"]
         if tag.recipe is not None:
             clauses.append("name = %(recipe)s")
         if tag.verified:

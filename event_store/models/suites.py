@@ -101,3 +101,12 @@ class SuiteQueries:
         suites = [SuiteState.model_validate_json(row["state"]) for row in await found.fetchall()]
         more = encode_cursor(suites[limit - 1].created_at, suites[limit - 1].suite_id) if len(suites) > limit else None
         return SuiteStatePage(suites=tuple(suites[:limit]), next_cursor=more)
+
+    async def bound_to(self, source_id: str, *, limit: int) -> tuple[str, ...]:
+        """Name the suites that have an image of this build or upload in a slot."""
+        found = await self._connection.execute(
+            "SELECT name FROM read_model.suites WHERE jsonb_path_exists(state, '$.bindings[*] ? (@.source_id == $id)', "
+            "jsonb_build_object('id', %s::text)) ORDER BY name LIMIT %s",
+            (source_id, limit),
+        )
+        return tuple(str(row["name"]) for row in await found.fetchall())

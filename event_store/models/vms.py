@@ -141,6 +141,15 @@ class VmQueries:
         more = encode_cursor(vms[limit - 1].requested_at, vms[limit - 1].vm_id) if len(vms) > limit else None
         return VmStatePage(vms=tuple(vms[:limit]), next_cursor=more)
 
+    async def made_of(self, source_id: str, *, limit: int) -> tuple[str, ...]:
+        """Name the machines that are made of an image of this build or upload."""
+        found = await self._connection.execute(
+            "SELECT name FROM read_model.vms WHERE status <> 'deleted' AND state #>> '{spec,image,source_id}' = %s "
+            "ORDER BY name LIMIT %s",
+            (source_id, limit),
+        )
+        return tuple(str(row["name"]) for row in await found.fetchall())
+
     async def usage(self) -> Usage:
         """Tell what the organization's machines take; the log's own count is what quotas are held by."""
         found = await self._connection.execute(

@@ -9,11 +9,11 @@ from domain.artifacts import ArtifactKind
 from domain.build.inputs import VerifyPolicy
 from domain.build.state import BuildStatus
 from domain.build.steps import StepName
-from domain.views import BuildPage, BuildView, DownloadLinks, LogView, Progress
+from domain.views import BuildPage, BuildView, DeletedBuild, DownloadLinks, LogView, Progress
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, face
 from mcp_server.tools.recipes import Recipe
-from service import build_commands, build_create, build_log, build_queries, downloads
+from service import build_commands, build_create, build_delete, build_log, build_queries, downloads
 from service.build_log import MOST_LINES, LogQuery
 from service.build_queries import LONGEST_WAIT, MOST_BUILDS, StatusQuery
 from service.build_view import Detail
@@ -170,6 +170,21 @@ class BuildTools:
         return await build_commands.cancel_build(
             self._factory, self._caller_of(ctx), build_id, reason=reason, request_key=request_key
         )
+
+    @face("Delete a build", END)
+    async def delete_build(
+        self,
+        ctx: Context[Any, Any],
+        build_id: BuildId,
+        reason: Annotated[str, Field(description="Why, for the record.", max_length=200)] = "deleted on request",
+        request_key: RequestKey = None,
+    ) -> DeletedBuild:
+        """Delete a build that has ended, with its images and all its files, for good; ask the user before calling this.
+
+        Refused while a machine is made of it or a test suite is bound to it. Deleting it again changes nothing.
+        """
+        del request_key  # every mutation takes one; this one is harmless to repeat without it
+        return await build_delete.delete_build(self._factory, self._caller_of(ctx), build_id, reason=reason)
 
     @face("Get download links", READ)
     async def get_download_links(

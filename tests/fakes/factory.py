@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from domain.artifacts import Artifact
 from domain.build import events as e
+from domain.build.commands import DeleteBuild
+from domain.build.decide import decide
 from domain.build.inputs import BuildRequest
 from domain.build.names import BuildTag
 from domain.build.state import BuildState, BuildStatus, evolve
@@ -133,7 +135,8 @@ class _BuildReads:
         fitting = [
             state
             for state in self._mine()
-            if status in (None, state.status) and name in (None, state.recipe.get("name"))
+            if (state.status == status or (status is None and state.deleted is None))
+            and name in (None, state.recipe.get("name"))
         ]
         start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
@@ -144,7 +147,9 @@ class _BuildReads:
             (
                 state.build_id
                 for state in self._mine()
-                if tag.recipe in (None, state.recipe.get("name")) and (not tag.verified or _verified(state))
+                if tag.recipe in (None, state.recipe.get("name"))
+                and state.deleted is None
+                and (not tag.verified or _verified(state))
             ),
             None,
         )
@@ -199,6 +204,11 @@ class FakeWorkflows:
     async def cancel_build(self, build_id: str, command: CancelCommand) -> None:
         await self.ping()
         self.cancels.append((build_id, command))
+
+    async def delete_build(self, build_id: str, command: DeleteBuild) -> int:
+        await self.ping()
+        self.reads.apply(*decide(self.reads.builds[build_id], command, now=NOW))
+        return self.reads.builds[build_id].version
 
     async def validate_recipe(self, question: ValidateInput) -> ValidateResult:
         await self.ping()

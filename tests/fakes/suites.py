@@ -147,6 +147,9 @@ class FakeSuiteReads:
         more = str(start + limit) if len(fitting) > start + limit else None
         return SuiteStatePage(suites=tuple(fitting[start : start + limit]), next_cursor=more)
 
+    async def bound_to(self, source_id: str, *, limit: int) -> tuple[str, ...]:
+        return tuple(s.name for s in self._mine if any(b.source_id == source_id for b in s.bindings))[:limit]
+
 
 class FakeRunReads:
     """The test runs of one organization, in the order in which they were asked for."""

@@ -54,6 +54,10 @@ class FakeVmReads:
         more = str(start + limit) if len(fitting) > start + limit else None
         return VmStatePage(vms=tuple(fitting[start : start + limit]), next_cursor=more)
 
+    async def made_of(self, source_id: str, *, limit: int) -> tuple[str, ...]:
+        live = [state for state in self._mine() if state.status != "deleted"]
+        return tuple(state.spec.name for state in live if state.spec.image.source_id == source_id)[:limit]
+
     async def usage(self) -> Usage:
         live = [needs(state.spec) for state in self._mine() if state.status != "deleted"]
         return Usage(

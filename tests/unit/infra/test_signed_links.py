@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Verdict
-from infra.signed_links import LinkSigner
+from infra.signed_links import BuildOf, LinkGrant, LinkSigner
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SIGNER = LinkSigner(b"k" * 32)
@@ -21,8 +21,14 @@ def refusal(token: str, *, name: str = "disk.qcow2", now: datetime = NOW, signer
 
 
 def test_a_signed_link_opens_its_object_until_it_expires() -> None:
-    assert SIGNER.verify(TOKEN, name="disk.qcow2", now=NOW) == "blobs/abc"
+    assert SIGNER.verify(TOKEN, name="disk.qcow2", now=NOW) == LinkGrant(key="blobs/abc")
     assert refusal(TOKEN, now=NOW + timedelta(hours=1)) == "link.expired"
+
+
+def test_a_link_tells_which_build_it_was_made_for() -> None:
+    build = BuildOf(org_id="org", build_id="b")
+    token = SIGNER.sign(key="blobs/abc", name="x", expires_at=NOW + timedelta(hours=1), build=build)
+    assert SIGNER.verify(token, name="x", now=NOW) == LinkGrant(key="blobs/abc", build=build)
 
 
 def test_a_link_is_bound_to_its_name_and_to_the_key_that_signed_it() -> None:

@@ -23,6 +23,7 @@ TOOLS = [
     "get_build_log",
     "retry_build",
     "cancel_build",
+    "delete_build",
     "get_download_links",
     "create_image_upload",
     "list_images",
@@ -57,7 +58,7 @@ TOOLS = [
     "get_test_suite_status",
 ]
 MUTATIONS = {name for name, needed in TOOL_PERMISSIONS.items() if needed is not Permission.READ}
-ENDS = {"cancel_build", "delete_image", "delete_vm", "restore_vm", "delete_snapshot", "cancel_test_run"}
+ENDS = {"cancel_build", "delete_build", "delete_image", "delete_vm", "restore_vm", "delete_snapshot", "cancel_test_run"}
 NEW_EACH_TIME = {
     "create_build",
     "create_image_upload",

@@ -257,7 +257,7 @@ async def test_files_come_as_links_and_a_hold_is_shown_while_it_lasts(world: Wor
     assert view.machines[0].kept
     [link] = view.files
     token = link.url.split("/download/")[1].split("/")[0]
-    assert world.factory.links.verify(token, name="report.html", now=NOW) == f"reports/{ID}/report.html"
+    assert world.factory.links.verify(token, name="report.html", now=NOW).key == f"reports/{ID}/report.html"
     world.now = view.held_until
     assert (await shown(world, ID)).held_until is None
     assert (await list_runs(world.factory, OPERATOR, RunQuery())).runs[0].held_until is None
