@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
 
@@ -16,13 +17,16 @@ from activities.consoles.relay import ConsoleRelay
 from activities.evidence import EvidenceActivities
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
+from activities.imaging.collect_activities import CollectStoreActivities
 from activities.imaging.import_image import ImageImporter
 from activities.imaging.layers import LayerFactory
 from activities.imaging.publish import ObjectPublisher
 from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore
+from activities.imaging.store_room import StoreRoom
 from activities.imaging.workspace import sweep_workspaces
 from activities.keeping.activities import KeepingActivities
+from activities.keeping.collection import CollectionActivities
 from activities.keeping.temporal_engine import TemporalEngine
 from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.activities import MachineActivities
@@ -49,6 +53,7 @@ from domain.version import VERSION
 from event_store.evidence import EvidenceIndex
 from event_store.log import EventLog
 from event_store.open_jobs import OpenJobReads
+from event_store.references import ReferenceReads
 from infra.console_tickets import ticket_signer
 from infra.libvirt_client import LibvirtClient
 from infra.libvirt_paths import LibvirtPaths
@@ -79,6 +84,7 @@ class HostActivities:
     vms: VmActivities
     tests: VmTestActivities
     reports: ReportActivities
+    collect: CollectStoreActivities
 
 
 @dataclass(frozen=True)
@@ -140,16 +146,26 @@ def open_core(settings: Settings) -> Generator[CoreActivities]:
         yield CoreActivities(record=RecordActivities(log), evidence=EvidenceActivities(EvidenceIndex(url)))
 
 
-def keeping_of(settings: Settings, client: Client) -> KeepingActivities:
-    """Make what keeps the factory tidy, for a core worker.
+@asynccontextmanager
+async def open_keeping(settings: Settings, client: Client) -> AsyncGenerator[list[Callable[..., Any]]]:
+    """Open what keeps the factory tidy, as the activities of a core worker.
 
     Raises:
-        Verdict: `settings.invalid` without a database's address.
+        Verdict: `settings.invalid` without the addresses of database and object store.
 
     """
     if settings.database_url is None:
         raise _missing("DATABASE_URL")
-    return KeepingActivities(OpenJobReads(settings.database_url.get_secret_value()), TemporalEngine(client))
+    if settings.s3 is None:
+        raise _missing("S3_ENDPOINT")
+    url = settings.database_url.get_secret_value()
+    objects = S3ObjectStore(settings.s3)
+    try:
+        keeping = KeepingActivities(OpenJobReads(url), TemporalEngine(client))
+        collection = CollectionActivities(ReferenceReads(url), objects)
+        yield [*keeping.all(), *collection.all()]
+    finally:
+        await objects.aclose()
 
 
 @asynccontextmanager
@@ -205,6 +221,7 @@ def _activities(
 ) -> HostActivities:
     sessions = StepSessions(partial(JobLog.open, objects))
     store = LocalBlobStore(settings.home)
+    room = StoreRoom(settings.home, settings.disk, vms.images_in_use)
     imaging = ImagingActivities(
         identity=identity,
         sessions=sessions,
@@ -214,6 +231,7 @@ def _activities(
         assembler=ImageAssembler(settings.home, store),
         publisher=ObjectPublisher(settings.home, store, objects, version=VERSION),
         importer=ImageImporter(settings.home, store, objects),
+        room=room,
     )
     return HostActivities(
         imaging=imaging,
@@ -222,6 +240,7 @@ def _activities(
         vms=VmActivities(vms=vms),
         tests=VmTestActivities(sessions=sessions, tester=VmChecker(vms, objects)),
         reports=ReportActivities(objects),
+        collect=CollectStoreActivities(identity.host, room),
     )
 
 

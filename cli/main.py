@@ -5,6 +5,7 @@ import sys
 import typer
 
 import cli.client.app
+import cli.gc
 import cli.guests
 import cli.rebuild
 import cli.replay
@@ -27,6 +28,7 @@ def build_app() -> typer.Typer:
     cli.replay.register(app)
     cli.rebuild.register(app)
     cli.guests.register(app)
+    cli.gc.register(app)
     return app
 
 

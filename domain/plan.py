@@ -38,7 +38,9 @@ class Plan(Value):
     """The most that an organization may have at one time. `longest_ttl` bounds each machine's life.
 
     `persistent` allows machines without an end, `egress` a way out of the guest's network. Nothing is metered
-    without an `allowance`; one that has it has no persistent machines.
+    without an `allowance`; one that has it has no persistent machines. So many days after its end a job's images and
+    files are removed (`artifacts_days`), and its log, evidence and history (`evidence_days`); without a number they
+    are kept until somebody deletes them.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Plan(Value):
     longest_ttl: int
     persistent: bool
     egress: bool
+    artifacts_days: int | None = None
+    evidence_days: int | None = None
 
 
 class Usage(Value):
@@ -90,6 +94,8 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             longest_ttl=1 * _HOUR,
             persistent=False,
             egress=False,
+            artifacts_days=1,
+            evidence_days=7,
         ),
         "free": Plan(
             name="free",
@@ -100,6 +106,8 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             longest_ttl=8 * _HOUR,
             persistent=False,
             egress=True,
+            artifacts_days=7,
+            evidence_days=30,
         ),
         "pro": Plan(
             name="pro",
@@ -110,6 +118,8 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             longest_ttl=7 * 24 * _HOUR,
             persistent=True,
             egress=True,
+            artifacts_days=90,
+            evidence_days=365,
         ),
         "enterprise": Plan(
             name="enterprise",
@@ -120,6 +130,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             longest_ttl=90 * 24 * _HOUR,
             persistent=True,
             egress=True,
+            artifacts_days=365,
         ),
     }
 )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -135,8 +136,8 @@ class S3ObjectStore:
             found = await self._call(partial(self._client.stat_object, self._bucket, key), key=key)
         except Verdict:
             return None
-        written = found.last_modified.isoformat() if found.last_modified else ""
-        return ObjectInfo(key=key, bytes=found.size or 0, version=f"{found.etag} {written}")
+        info = _info(key, found.size, found.last_modified)
+        return info.model_copy(update={"version": f"{found.etag} {info.modified.isoformat()}"})
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
         """List objects in key order, beginning behind the key `after`.
@@ -148,7 +149,7 @@ class S3ObjectStore:
         def names() -> tuple[ObjectInfo, ...]:
             found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True, start_after=after or None)
             files = (o for o in found if o.object_name and not o.is_dir)
-            return tuple(ObjectInfo(key=o.object_name or "", bytes=o.size or 0) for o in islice(files, limit))
+            return tuple(_info(o.object_name or "", o.size, o.last_modified) for o in islice(files, limit))
 
         return await self._call(names)
 
@@ -193,6 +194,11 @@ class _Stoppable:
         if self._stopped.is_set():
             raise InterruptedError("the upload was cancelled")
         return self._file.read(size)
+
+
+def _info(key: str, size: int | None, modified: datetime | None) -> ObjectInfo:
+    """Tell of an object; one whose age the store does not say counts as new."""
+    return ObjectInfo(key=key, bytes=size or 0, modified=modified or datetime.now(UTC))
 
 
 def _release(response: BaseHTTPResponse) -> None:

@@ -1,6 +1,7 @@
 """What the rooms need of the outside, as protocols; `infra` has one adapter for each."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -8,13 +9,14 @@ from domain.model import Value
 
 
 class ObjectInfo(Value):
-    """An object as the store reports it. `bytes` is its size.
+    """An object as the store reports it: its size in bytes, and when it was written last.
 
     `version` is another one each time the object is written; only `stat` tells it.
     """
 
     key: str
     bytes: int
+    modified: datetime
     version: str = ""
 
 

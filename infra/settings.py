@@ -34,6 +34,17 @@ class TemporalSettings(Value):
     api_key: SecretStr | None = None
 
 
+class DiskSettings(Value):
+    """How much of a host's disk the factory takes, in bytes; what is None follows from the disk's size.
+
+    Below `watermark_bytes` free no new build is started; `store_bytes` is the budget of layers, images and package
+    files that can be had again.
+    """
+
+    watermark_bytes: int | None = None
+    store_bytes: int | None = None
+
+
 class Settings(Value):
     """All that can be configured.
 
@@ -68,6 +79,7 @@ class Settings(Value):
     image_mirror: str | None = None
     egress_allow: tuple[str, ...] = ()
     guests: bool = False
+    disk: DiskSettings = DiskSettings()
 
     @property
     def secrets(self) -> Path:
@@ -126,6 +138,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         image_mirror=env.get("OPENFACTORY_IMAGE_MIRROR") or None,
         egress_allow=_networks(env, "OPENFACTORY_EGRESS_ALLOW"),
         guests=_switch(env, "OPENFACTORY_GUESTS"),
+        disk=DiskSettings(
+            watermark_bytes=_gigabytes(env, "OPENFACTORY_DISK_WATERMARK_GB"),
+            store_bytes=_gigabytes(env, "OPENFACTORY_STORE_GB"),
+        ),
     )
 
 
@@ -194,6 +210,20 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         raise Verdict.because(
             "settings.invalid", f"{name} must be IPv4 networks like 192.168.5.0/24: {error}", path=name
         ) from error
+
+
+def _gigabytes(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1 << 20:
+        message = f"{name} must be a number of gigabytes, as in 2.5"
+        raise Verdict.because("settings.invalid", message, path=name, value=text)
+    return int(number * 1e9)
 
 
 def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:

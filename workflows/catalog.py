@@ -3,6 +3,7 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.build import BuildWorkflow
+from workflows.collect import CollectWorkflow
 from workflows.define import DefineWorkflow
 from workflows.delete_build import DeleteBuildWorkflow
 from workflows.fleet import FleetWorkflow
@@ -23,6 +24,7 @@ WORKFLOWS: tuple[type, ...] = (
     RunWorkflow,
     ReconcileWorkflow,
     DeleteBuildWorkflow,
+    CollectWorkflow,
 )
 
 PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows.policies")

@@ -1,13 +1,15 @@
 """The core worker: runs the workflows and appends to the event log. It alone holds the database's address."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
-from activities.keeping.activities import KeepingActivities
-from activities.wiring import CoreActivities, keeping_of, open_core
+from activities.wiring import CoreActivities, open_core, open_keeping
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.catalog import WORKFLOWS, workflow_runner
@@ -19,13 +21,13 @@ from workflows.signals import SturdySignals
 from workflows.vm_client import VmClient
 
 
-def core_worker(client: Client, core: CoreActivities, keeping: KeepingActivities) -> Worker:
+def core_worker(client: Client, core: CoreActivities, keeping: Sequence[Callable[..., Any]]) -> Worker:
     """Make the worker of the core queue."""
     return Worker(
         client,
         task_queue=CORE_QUEUE,
         workflows=list(WORKFLOWS),
-        activities=[*core.all(), *keeping.all()],
+        activities=[*core.all(), *keeping],
         interceptors=[TypedFailures(), SturdySignals()],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=STOP_GRACE,
@@ -36,11 +38,13 @@ async def main() -> None:
     """Run until stopped."""
     configure_logging("core-worker")
     settings = configuration.load()
-    with open_core(settings) as core:
+    async with AsyncExitStack() as stack:
+        core = stack.enter_context(open_core(settings))
         client = await connect_patiently(settings)
+        keeping = await stack.enter_async_context(open_keeping(settings, client))
         await VmClient(connected(client)).ensure_fleet()
         await ensure_schedules(client)
-        await run_until_stopped([core_worker(client, core, keeping_of(settings, client))])
+        await run_until_stopped([core_worker(client, core, keeping)])
 
 
 if __name__ == "__main__":

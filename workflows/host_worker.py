@@ -73,6 +73,7 @@ def _own(host: HostActivities) -> list[Activity]:
         vms.open_forward,
         host.tests.check_vm,
         host.tests.run_step,
+        host.collect.collect_store,
     ]
 
 

@@ -126,3 +126,7 @@ REMOVE_LIMIT = timedelta(minutes=5)
 """How long a host may take to remove what an ended job left."""
 FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
 """For what is tried again soon anyway."""
+
+COLLECT_EVERY = timedelta(hours=1)
+"""How often what nobody refers to is removed."""
+SWEEP_LIMIT = timedelta(hours=1)

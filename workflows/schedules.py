@@ -18,9 +18,11 @@ from temporalio.client import (
 )
 
 from workflows import policies
+from workflows.collect import CollectWorkflow
 from workflows.reconcile import ReconcileWorkflow
 
 RECONCILER: Final = "reconciler"
+COLLECTOR: Final = "collector"
 
 
 class Duty(NamedTuple):
@@ -38,6 +40,12 @@ DUTIES: Final = (
         ReconcileWorkflow.run,
         policies.RECONCILE_EVERY,
         "Ends jobs whose workflows were terminated, ran out of time or are gone.",
+    ),
+    Duty(
+        COLLECTOR,
+        CollectWorkflow.run,
+        policies.COLLECT_EVERY,
+        "Removes what nobody refers to: objects, and what hosts have not wanted for long.",
     ),
 )
 

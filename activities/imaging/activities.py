@@ -24,7 +24,7 @@ from activities.imaging.models import (
     SurveyInput,
     SurveyResult,
 )
-from activities.imaging.ports import Assembler, BlobStore, Importer, LayerBuilder, Publisher, Resolver
+from activities.imaging.ports import Assembler, BlobStore, HostRoom, Importer, LayerBuilder, Publisher, Resolver
 from activities.session import StepSessions, heartbeats
 from activities.step_log import StepLog
 from domain.artifacts import LayerKind
@@ -56,10 +56,17 @@ class ImagingActivities:
     assembler: Assembler
     publisher: Publisher
     importer: Importer
+    room: HostRoom
 
     @activity.defn
     async def survey_host(self, request: SurveyInput) -> SurveyResult:
-        """Take a job, and say which of the blobs it needs are not here."""
+        """Take a job, and say which of the blobs it needs are not here.
+
+        Raises:
+            Fault: `disk.low`: another host may have room.
+
+        """
+        await self.room.require()
         missing = tuple(blob.digest for blob in request.needs if not self.store.has(blob))
         return SurveyResult(host=self.identity.host, queue=self.identity.queue, missing=missing)
 

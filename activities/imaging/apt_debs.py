@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -37,10 +38,14 @@ class DebCache:
         return tuple(package for package in packages if not self._has(package))
 
     def _has(self, package: LockedPackage) -> bool:
+        path = self.path(package)
         try:
-            return self.path(package).stat().st_size == package.bytes
+            whole = path.stat().st_size == package.bytes
+            if whole:
+                os.utime(path)  # it counts as used now, and goes later than others
         except OSError:
             return False
+        return whole
 
     async def fetch(
         self, packages: Sequence[LockedPackage], source: tuple[AptRoot, Mirrors], workspace: Path, log: StepLog

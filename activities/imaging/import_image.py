@@ -7,6 +7,7 @@ may claim a disk of exabytes. It is looked at by qemu-img, which only reads its 
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from activities.imaging.disk_space import require_disk
@@ -14,6 +15,7 @@ from activities.imaging.import_models import ImportInput, ImportResult
 from activities.imaging.store import LocalBlobStore
 from activities.imaging.workspace import open_workspace
 from domain.errors import Fault, Verdict
+from domain.keeping import RENEW_AFTER
 from infra.ports import ObjectInfo, ObjectStore
 from infra.process import CommandError, run
 from infra.uploads import parts_prefix
@@ -49,7 +51,7 @@ class ImageImporter:
             progress(60, "storing the image")
             key = f"blobs/{wanted.sha256}"
             known = await self._objects.stat(key)
-            if known is None or known.bytes != wanted.bytes:
+            if known is None or known.bytes != wanted.bytes or datetime.now(UTC) - known.modified > RENEW_AFTER:
                 await self._objects.put_file(key, file)
             await self._store.adopt(file)
         return ImportResult(virtual_bytes=virtual)

@@ -99,3 +99,11 @@ class Importer(Protocol):
     async def discard(self, image_id: str) -> int:
         """Remove the parts of an upload; harmless to repeat."""
         ...
+
+
+class HostRoom(Protocol):
+    """Whether this host's disk has room for new work."""
+
+    async def require(self) -> None:
+        """Make room if there is little; raises `Fault` (`disk.low`) if that is not enough."""
+        ...

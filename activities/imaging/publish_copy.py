@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 from activities.imaging.read_back import ReadBacks
@@ -9,7 +10,8 @@ from activities.imaging.store import LocalBlobStore
 from activities.step_log import StepLog
 from domain.artifacts import Artifact, Blob
 from domain.errors import Fault, Verdict
-from infra.ports import ObjectStore
+from domain.keeping import RENEW_AFTER
+from infra.ports import ObjectInfo, ObjectStore
 
 _TRIES = 2
 
@@ -44,9 +46,10 @@ class Copier:
         """
         begun = self._done
         there = await self._objects.stat(object_key(artifact.blob))
-        if self._read_backs.hold(artifact.blob, there):
+        usable = _is_usable(there, artifact)
+        if usable and self._read_backs.hold(artifact.blob, there):
             self._log.line(f"{artifact.name} is in the object store, unchanged since its digest was read back.")
-        elif there is not None and there.bytes == artifact.blob.bytes and await self._reads_back(artifact, sent=begun):
+        elif usable and await self._reads_back(artifact, sent=begun):
             self._log.line(f"{artifact.name} is in the object store already; its digest was read back.")
         else:
             await self._send(artifact, content_type, begun)
@@ -98,6 +101,13 @@ class Copier:
 
     def _tell(self, done: int, text: str) -> None:
         self._log.progress(min(100.0, 100.0 * done / self._total), text)
+
+
+def _is_usable(there: ObjectInfo | None, artifact: Artifact) -> bool:
+    """Tell whether an object can be taken up. An old one may be removed at any moment unless it is written anew."""
+    if there is None or there.bytes != artifact.blob.bytes:
+        return False
+    return datetime.now(UTC) - there.modified < RENEW_AFTER
 
 
 def _file_digest(path: Path) -> str:

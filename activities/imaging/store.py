@@ -31,11 +31,15 @@ class LocalBlobStore:
         return self._root / blob.digest[:2] / blob.digest
 
     def has(self, blob: Blob) -> bool:
-        """Whether the blob is here with its full size."""
+        """Whether the blob is here with its full size. Who looks for one wants it: it counts as used now."""
+        path = self.path(blob)
         try:
-            return self.path(blob).stat().st_size == blob.bytes
+            whole = path.stat().st_size == blob.bytes
+            if whole:
+                os.utime(path)
         except OSError:
             return False
+        return whole
 
     async def adopt(self, source: Path) -> Blob:
         """Move `source` into the store; it must be on the same file system (a workspace is).

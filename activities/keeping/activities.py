@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.keeping.collect_models import FIND_HOSTS, HostsFound
 from activities.keeping.models import FIND_ORPHANS, FindOrphans, Orphan, OrphansFound
 from activities.keeping.ports import OpenJobs, WorkflowEngine
 from domain.jobs import OpenJob
@@ -23,7 +24,7 @@ class KeepingActivities:
 
     def all(self) -> list[Callable[..., Any]]:
         """Return every activity, for a worker."""
-        return [self.find_orphans]
+        return [self.find_orphans, self.find_hosts]
 
     @activity.defn(name=FIND_ORPHANS)
     async def find_orphans(self, request: FindOrphans) -> OrphansFound:
@@ -44,3 +45,8 @@ class KeepingActivities:
         looked = await asyncio.gather(*map(look, jobs))
         orphans = tuple(orphan for orphan in looked if orphan is not None)
         return OrphansFound(open=len(jobs), orphans=orphans[: request.limit])
+
+    @activity.defn(name=FIND_HOSTS)
+    async def find_hosts(self) -> HostsFound:
+        """Tell which hosts are up."""
+        return HostsFound(queues=await self.engine.hosts())

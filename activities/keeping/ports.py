@@ -27,3 +27,7 @@ class WorkflowEngine(Protocol):
     async def ended(self, workflow_id: str) -> Ended | None:
         """Tell how the workflow is over; nothing while its latest run goes on."""
         ...
+
+    async def hosts(self) -> tuple[str, ...]:
+        """Tell the task queues of the hosts that are up."""
+        ...

@@ -1,7 +1,7 @@
 """What the workflow engine knows of workflows (`ports.WorkflowEngine`), asked of Temporal."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -55,6 +55,17 @@ class TemporalEngine:
                 raise _unavailable(error) from error
         await self._require_namespace()
         return Ended("gone", _WORDS["gone"])
+
+    async def hosts(self) -> tuple[str, ...]:
+        """Tell the task queues of the hosts that are up, as the fleet sees them."""
+        fleet: WorkflowHandle[object, object] = self._client.get_workflow_handle("fleet")
+        try:
+            view = cast("dict[str, list[dict[str, object]]]", await fleet.query("overview", rpc_timeout=_RPC_LIMIT))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return ()
+            raise _unavailable(error) from error
+        return tuple(str(host["queue"]) for host in view["hosts"] if host["up"])
 
     async def _reason(self, handle: WorkflowHandle[object, object], end: End) -> str:
         """Say how it ended, with the words of whoever or whatever ended it."""

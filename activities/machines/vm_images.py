@@ -54,6 +54,8 @@ class BaseImages:
             fetched = not target.is_file()
             if fetched:
                 await self._fetch(image, target)
+            else:
+                os.utime(target)  # it counts as used now, and goes later than others
             await self.virtual_size(image)
             return fetched
 

@@ -229,6 +229,11 @@ class LibvirtVms:
         known = [folder.record for folder in folders(self._paths) if folder.name in active]
         return tuple(record for record in known if record is not None)
 
+    def images_in_use(self) -> frozenset[str]:
+        """The digests of the images that VMs of this host are made of, running or not."""
+        known = (folder.record for folder in folders(self._paths))
+        return frozenset(record.spec.image.digest for record in known if record is not None)
+
     async def _remove_all(self, found: Iterable[VmFolder], stray: Callable[[VmFolder], bool]) -> int:
         removed = 0
         for folder in found:

@@ -1,9 +1,6 @@
 """Where the database of this machine's factory is, for commands that look into it."""
 
-import os
-from pathlib import Path
-
-from cli.stack.state import read_state
+from cli.stack.state import variable_of_parts
 from domain.errors import Verdict
 from infra.settings import Settings
 
@@ -37,21 +34,10 @@ def _of_stack(settings: Settings, variable: str, code: str) -> str:
 
     proc(5) shows it to their user alone.
     """
-    state = read_state(settings.run / "state.json")
-    for part in state.parts if state is not None else ():
-        if part.pid is not None and (url := _variable(part.pid, variable)):
-            return url
+    if url := variable_of_parts(settings, variable):
+        return url
     raise Verdict.because(
         code,
         f"No stack runs on {settings.home}, and {variable} is not set.",
         next=f"Start the stack with ./openfactory up, or set {variable}.",
     )
-
-
-def _variable(pid: int, name: str) -> str | None:
-    prefix = os.fsencode(f"{name}=")
-    try:
-        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return next((os.fsdecode(pair.removeprefix(prefix)) for pair in pairs if pair.startswith(prefix)), None)

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from domain.model import Value
+from infra.settings import Settings
 
 Condition = Literal["waiting", "starting", "ready", "done", "restarting", "stopping", "stopped"]
 
@@ -60,6 +61,27 @@ def read_state(path: Path) -> StackState | None:
         return StackState.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValidationError, ValueError):
         return None
+
+
+def variable_of_parts(settings: Settings, name: str) -> str | None:
+    """Read what a running stack's parts were told: the embedded servers' addresses are in no file.
+
+    It is read from the environment of the parts, as proc(5) shows it to their user alone.
+    """
+    state = read_state(settings.run / "state.json")
+    for part in state.parts if state is not None else ():
+        if part.pid is not None and (value := _variable(part.pid, name)):
+            return value
+    return None
+
+
+def _variable(pid: int, name: str) -> str | None:
+    prefix = os.fsencode(f"{name}=")
+    try:
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return next((os.fsdecode(pair.removeprefix(prefix)) for pair in pairs if pair.startswith(prefix)), None)
 
 
 def is_running(pid: int) -> bool:

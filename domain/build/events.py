@@ -29,6 +29,7 @@ class BuildRequested(BuildEvent):
     input_digest: str
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
+    plan: str = "self-hosted"
 
 
 class StepStarted(BuildEvent):

@@ -64,6 +64,7 @@ class BuildState(Value):
     input_digest: str
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
+    plan: str = "self-hosted"
     generation: int = 0
     host: str | None = None
     steps: tuple[StepState, ...] = ()
@@ -128,6 +129,7 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         input_digest=event.input_digest,
         retry_of=event.retry_of,
         verify=event.verify,
+        plan=event.plan,
     )
 
 

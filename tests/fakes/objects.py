@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from domain.errors import Fault, Verdict
@@ -16,6 +17,8 @@ class FakeObjectStore:
         self.versions: Counter[str] = Counter()
         self.content_types: dict[str, str] = {}
         self.away = False
+        self.written: dict[str, datetime] = {}
+        self.now = lambda: datetime.now(UTC)
         self.calls: list[tuple[str, str]] = []
 
     async def ensure_bucket(self) -> None:
@@ -30,6 +33,7 @@ class FakeObjectStore:
         self._note("put", key)
         self.objects[key] = data
         self.versions[key] += 1
+        self.written[key] = self.now()
         self.content_types[key] = content_type
 
     async def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
@@ -54,13 +58,13 @@ class FakeObjectStore:
         """Tell the size."""
         self._note("stat", key)
         data = self.objects.get(key)
-        return None if data is None else ObjectInfo(key=key, bytes=len(data), version=f"v{self.versions[key]}")
+        return None if data is None else self._info(key).model_copy(update={"version": f"v{self.versions[key]}"})
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
         """List in key order."""
         self._note("list", prefix)
         keys = sorted(k for k in self.objects if k.startswith(prefix) and k > after)
-        return tuple(ObjectInfo(key=k, bytes=len(self.objects[k])) for k in keys[:limit])
+        return tuple(self._info(k) for k in keys[:limit])
 
     async def delete(self, key: str) -> None:
         """Forget the object."""
@@ -71,3 +75,6 @@ class FakeObjectStore:
         self.calls.append((method, key))
         if self.away:
             raise Fault.because("objects.unavailable", "the object store is away")
+
+    def _info(self, key: str) -> ObjectInfo:
+        return ObjectInfo(key=key, bytes=len(self.objects[key]), modified=self.written.setdefault(key, self.now()))

@@ -34,7 +34,7 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "get_build_log": ({"build_id": ID}, OK, OK, "build.not_found"),
     "retry_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "cancel_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
-    "delete_build": ({"build_id": BUILT}, OK, "permission.denied", "build.not_found"),
+    "delete_build": ({"build_id": BUILT}, "build.not_ended", "permission.denied", "build.not_found"),
     "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
     "create_image_upload": (UPLOAD, OK, "permission.denied", OK),
     "list_images": ({}, OK, OK, OK),

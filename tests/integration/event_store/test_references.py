@@ -1,0 +1,89 @@
+"""What the real read models refer to, and which builds' files may expire."""
+
+from collections.abc import Generator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.artifacts import Artifact
+from domain.build.events import ArtifactsExpired, ArtifactsPublished, BuildDeleted
+from domain.errors import Fault
+from domain.image.events import ImageRequested
+from domain.image.inputs import ImageRequest
+from domain.vm.commands import RequestVm
+from domain.vm.decide import decide
+from event_store import references
+from event_store.log import EventLog
+from event_store.rebuild import rebuild_projections
+from event_store.references import ReferenceReads
+from event_store.schema import Migrated
+from tests.integration.event_store.builders import START, append, cause, requested, whole_build
+from tests.machines import image, request
+
+pytestmark = pytest.mark.integration
+
+A, B, C, D = "aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32
+
+
+@pytest.fixture
+def log(database: Migrated) -> Generator[EventLog]:
+    with EventLog(database.owner_url) as opened:
+        yield opened
+
+
+def built(log: EventLog, digest: str) -> UUID:
+    build_id = uuid4()
+    artifact = Artifact.model_validate({"kind": "iso", "name": "x.iso", "blob": {"digest": digest, "bytes": 5}})
+    first, *rest = whole_build(build_id)
+    published = ArtifactsPublished(
+        build_id=str(build_id), org_id="org-a", at=START, generation=0, artifacts=(artifact,)
+    )
+    append(log, first, published, *rest)
+    return build_id
+
+
+def machine_of(log: EventLog, source: UUID, digest: str) -> None:
+    vm_id = str(uuid4())
+    asked = request(vm_id, image=image(digest=digest, source_id=str(source)))
+    events = decide(None, RequestVm(request=asked), now=START)
+    log.append(UUID(vm_id), cause(), lambda _: events)
+
+
+async def test_a_blob_is_referred_to_by_builds_machines_and_uploads(database: Migrated, log: EventLog) -> None:
+    kept, expired, deleted = built(log, A), built(log, B), built(log, C)
+    append(log, ArtifactsExpired(build_id=str(expired), org_id="org-a", at=START, reason="old"))
+    append(log, BuildDeleted(build_id=str(deleted), org_id="org-a", at=START, requested_by="me", reason="old"))
+    upload = ImageRequest(
+        image_id=str(uuid4()), org_id="org-b", requested_by="me", name="x", format="iso", bytes=1, sha256=D
+    )
+    asked = ImageRequested(image_id=upload.image_id, org_id="org-b", at=START, request=upload, upload_until=START)
+    log.append(UUID(upload.image_id), cause(), lambda _: (asked,))
+    rebuild_projections(database.owner_url)
+    reads = ReferenceReads(database.owner_url)
+    found = await reads.references()
+    assert found.digests == {A, D}
+    assert found.jobs[str(deleted)].deleted
+    assert found.jobs[str(kept)].ended_at == START + timedelta(minutes=1)
+    assert found.jobs[upload.image_id].ended_at is None
+    assert (await reads.references(without=(str(kept),))).digests == {D}
+    machine_of(log, deleted, C)
+    rebuild_projections(database.owner_url)
+    assert (await reads.references()).digests == {A, C, D}
+
+
+async def test_files_that_a_machine_uses_do_not_expire(database: Migrated, log: EventLog) -> None:
+    free, used = built(log, A), built(log, B)
+    append(log, requested(uuid4()))
+    machine_of(log, used, B)
+    rebuild_projections(database.owner_url)
+    assert [fate.job_id for fate in await ReferenceReads(database.owner_url).builds_with_files()] == [str(free)]
+
+
+async def test_nothing_is_said_while_the_read_models_lag(
+    database: Migrated, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "_CAUGHT_UP_SECONDS", 0.3)
+    built(log, A)
+    with pytest.raises(Fault, match=r"projection\.behind"):
+        await ReferenceReads(database.owner_url).references()
