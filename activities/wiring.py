@@ -27,7 +27,9 @@ from activities.imaging.store_room import StoreRoom
 from activities.imaging.workspace import sweep_workspaces
 from activities.keeping.activities import KeepingActivities
 from activities.keeping.collection import CollectionActivities
+from activities.keeping.histories import HistoryActivities
 from activities.keeping.temporal_engine import TemporalEngine
+from activities.keeping.temporal_histories import TemporalHistories
 from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.activities import MachineActivities
 from activities.machines.forwards import PortForwards
@@ -163,7 +165,8 @@ async def open_keeping(settings: Settings, client: Client) -> AsyncGenerator[lis
     try:
         keeping = KeepingActivities(OpenJobReads(url), TemporalEngine(client))
         collection = CollectionActivities(ReferenceReads(url), objects)
-        yield [*keeping.all(), *collection.all()]
+        histories = HistoryActivities(TemporalHistories(client), objects)
+        yield [*keeping.all(), *collection.all(), *histories.all()]
     finally:
         await objects.aclose()
 

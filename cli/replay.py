@@ -1,6 +1,7 @@
 """`openfactory replay`: does today's workflow code still do what a history says?"""
 
 import asyncio
+import gzip
 import json
 import logging
 from pathlib import Path
@@ -16,6 +17,7 @@ from domain.errors import Verdict
 if TYPE_CHECKING:
     from cli.history import Divergence, History
 
+_GZIP = b"\x1f\x8b"  # RFC 1952: kept histories are compressed
 _EPILOG = "Exit codes: 0 the history replays · 1 it does not · 2 the file is not a history."
 
 
@@ -60,7 +62,7 @@ async def _replayed(data: bytes) -> "tuple[History, Divergence | None]":
     from workflows.catalog import WORKFLOWS  # noqa: PLC0415
 
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # the divergence is reported once, by us
-    history = read_history(data)
+    history = read_history(gzip.decompress(data) if data.startswith(_GZIP) else data)
     return history, await find_divergence(history, WORKFLOWS)
 
 

@@ -7,6 +7,7 @@ from workflows.collect import CollectWorkflow
 from workflows.define import DefineWorkflow
 from workflows.delete_build import DeleteBuildWorkflow
 from workflows.fleet import FleetWorkflow
+from workflows.histories import HistoriesWorkflow
 from workflows.image import ForgetImageWorkflow, ImageWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.test_run import RunWorkflow
@@ -25,6 +26,7 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
     DeleteBuildWorkflow,
     CollectWorkflow,
+    HistoriesWorkflow,
 )
 
 PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows.policies")

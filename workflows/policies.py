@@ -130,3 +130,5 @@ FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
 COLLECT_EVERY = timedelta(hours=1)
 """How often what nobody refers to is removed."""
 SWEEP_LIMIT = timedelta(hours=1)
+HISTORIES_EVERY = timedelta(minutes=5)
+"""How often the histories of closed runs are kept."""

@@ -19,10 +19,12 @@ from temporalio.client import (
 
 from workflows import policies
 from workflows.collect import CollectWorkflow
+from workflows.histories import HistoriesWorkflow
 from workflows.reconcile import ReconcileWorkflow
 
 RECONCILER: Final = "reconciler"
 COLLECTOR: Final = "collector"
+HISTORIAN: Final = "historian"
 
 
 class Duty(NamedTuple):
@@ -46,6 +48,12 @@ DUTIES: Final = (
         CollectWorkflow.run,
         policies.COLLECT_EVERY,
         "Removes what nobody refers to: objects, and what hosts have not wanted for long.",
+    ),
+    Duty(
+        HISTORIAN,
+        HistoriesWorkflow.run,
+        policies.HISTORIES_EVERY,
+        "Keeps the histories of closed runs with the evidence of their jobs.",
     ),
 )
 

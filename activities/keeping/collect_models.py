@@ -1,5 +1,6 @@
 """What the collection of garbage takes and gives. Frozen values only: workflows import this module. Sizes in bytes."""
 
+from datetime import datetime
 from typing import Final
 
 from activities.swept import Gone
@@ -8,6 +9,7 @@ from domain.model import Value
 FIND_EXPIRED: Final = "find_expired"
 SWEEP_OBJECTS: Final = "sweep_objects"
 FIND_HOSTS: Final = "find_hosts"
+KEEP_HISTORIES: Final = "keep_histories"
 
 
 class CollectInput(Value):
@@ -54,3 +56,17 @@ class Collected(Value):
     def bytes(self) -> int:
         """How much room that makes."""
         return sum(gone.bytes for gone in self.gone)
+
+
+class KeepHistories(Value):
+    """Keep the histories of runs that closed since then (of all without it), at most so many."""
+
+    since: datetime | None = None
+    limit: int = 50
+
+
+class HistoriesKept(Value):
+    """How many were kept, and up to where the runs were looked at."""
+
+    kept: int
+    until: datetime | None = None
