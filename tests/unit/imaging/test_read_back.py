@@ -1,5 +1,7 @@
 """What was read back counts for as long as nobody has written the object again."""
 
+from datetime import UTC, datetime
+
 from activities.imaging.read_back import ReadBacks
 from domain.artifacts import Blob
 from infra.ports import ObjectInfo
@@ -8,7 +10,7 @@ BLOB = Blob(digest="ab" * 32, bytes=10)
 
 
 def there(version: str = "v1", size: int = 10) -> ObjectInfo:
-    return ObjectInfo(key="blobs/x", bytes=size, version=version)
+    return ObjectInfo(key="blobs/x", bytes=size, modified=datetime(2030, 1, 1, tzinfo=UTC), version=version)
 
 
 def test_the_same_version_need_not_be_read_again() -> None:
