@@ -1,5 +1,6 @@
 """The typed client through which everybody starts and signals builds, and asks about recipes."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio.client import (
@@ -84,7 +85,8 @@ class FactoryClient:
                 BuildWorkflow.accepted, start_workflow_operation=operation, rpc_timeout=_ANSWER_LIMIT
             )
         except WorkflowAlreadyStartedError:
-            return
+            with suppress(WorkflowAlreadyStartedError):
+                await operation.workflow_handle()  # the SDK has the error there too, and complains if nobody looks
         except WorkflowUpdateFailedError as error:
             raise refused(error, "build.not_accepted") from error
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
