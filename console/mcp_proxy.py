@@ -41,6 +41,8 @@ class McpProxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Forward one request and stream its answer. A client that leaves cancels the call upstream."""
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            return _encoded(request)
         session = request.app[UPSTREAM]
         try:
             answer = await self._ask(session, request)
@@ -86,6 +88,17 @@ def _forwarded(headers: Mapping[str, str]) -> CIMultiDict[str]:
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
     dropped = _HOP_BY_HOP | named
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
+
+
+def _encoded(request: web.Request) -> web.Response:
+    """Refuse a compressed body: nobody sends one, and what it unfolds to has no bound."""
+    problem = Problem(
+        code="request.encoded",
+        message="The body of this request is compressed or encoded.",
+        path="Content-Encoding",
+        next="Send the JSON as it is, without Content-Encoding.",
+    )
+    return problem_response(request, 415, problem)
 
 
 def _starting(request: web.Request) -> web.Response:
