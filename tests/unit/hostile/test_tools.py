@@ -8,6 +8,8 @@ from typing import Any, Final, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 
@@ -63,7 +65,7 @@ class Caller:
     def call(self, tool: str, arguments: Any, *, guest: bool = False) -> CallToolResult:
         """Call it, and hold that the answer can be sent and, if it is an error, helps."""
         self._who = GUEST if guest else OPERATOR
-        result = cast("CallToolResult", self._runner.run(self.tools[tool].run(arguments, cast("Any", _Silent()))))
+        result = cast("CallToolResult", self._runner.run(self.tools[tool].run(arguments, _unheard())))
         json.loads(result.model_dump_json(by_alias=True))
         if result.is_error:
             assert result.structured_content is not None
@@ -76,9 +78,17 @@ class Caller:
 
 
 class _Silent:
-    """A context that nobody listens to."""
+    """A session that nobody listens to."""
 
     async def report_progress(self, *_: object) -> None: ...
+
+
+def _unheard() -> Context[Any, Any]:
+    """Make the context of a call whose client hears no progress."""
+    asked = ServerRequestContext[Any, Any](
+        session=cast("Any", _Silent()), lifespan_context={}, protocol_version="2026-07-28", method="tools/call"
+    )
+    return Context[Any, Any](request_context=asked)
 
 
 CALLER = Caller()
