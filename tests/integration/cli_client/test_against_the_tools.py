@@ -68,7 +68,12 @@ async def test_a_build_starts_once_for_one_request_key(terminal: Terminal, world
     for _ in range(2):
         followed = builds.Followed()
         code = await builds.start_build(
-            terminal.session, terminal.output, "demo", request_key="one", wait=False, followed=followed
+            terminal.session,
+            terminal.output,
+            "demo",
+            asked=builds.Asked(request_key="one"),
+            wait=False,
+            followed=followed,
         )
         assert code == 0
     assert len(world.workflows.started) == 1

@@ -155,7 +155,7 @@ async def test_claims_about_one_machine_are_asked_in_one_round_trip(lab: Lab) ->
         await lab.finished(suite_plan())
     web = [check for check in lab.guests.checks if "web" in check.label]
     assert [len(check.checks) for check in web] == [2]
-    assert lab.guests.checks[-1].checks[0].assertion.params.model_dump()["url"] == "http://primary/"
+    assert lab.guests.checks[-1].checks[0].assertion.params.model_dump()["url"] == "http://primary.internal/"
 
 
 async def test_a_wrong_guest_fails_its_case_and_the_others_still_run(lab: Lab) -> None:
