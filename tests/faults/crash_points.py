@@ -34,7 +34,7 @@ _FILES = {
         "mkdtemp",
         "mkstemp",
     ),
-    *("NamedTemporaryFile", "TemporaryDirectory", "open", "rename", "replace", "rmtree", "touch", "unlink"),
+    *("NamedTemporaryFile", "TemporaryDirectory", "open", "rename", "replace", "rmtree", "touch", "unlink", "utime"),
     *("write", "writelines", "write_bytes", "write_text", "copyfileobj", "truncate", "symlink_to", "rmdir"),
 }
 _PROGRAMS = {"run", "run_stage", "create_subprocess_exec", "kill", "killpg", "Popen", "send_signal", "terminate"}
