@@ -12,7 +12,7 @@ from cli.client.session import FactorySession
 
 Name = Literal["build", "vm", "suite run"]
 OPERATIONS: tuple[Name, ...] = ("build", "vm", "suite run")
-_RETRIES = 8
+_RETRIES = 4
 
 
 @dataclass
