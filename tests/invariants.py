@@ -20,6 +20,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from domain.build.events import ArtifactsPublished, StepCompleted
+from domain.errors import Fault
 from event_store.catalog import PROJECTIONS
 from event_store.mapper import StreamEvent, decode_event
 from event_store.names import LOG_SCHEMA, LOG_TABLE, OWNER_ROLE, READ_SCHEMA
@@ -30,8 +31,9 @@ from infra.objects import S3ObjectStore
 from infra.settings import S3Settings
 
 GRACE_SECONDS = 60.0
+_PROBES = 16
 
-Kind = Literal["lost", "duplicated", "digest", "orphan", "read model"]
+Kind = Literal["lost", "duplicated", "digest", "orphan", "read model", "refused"]
 
 _RESTING = {
     "builds": {"completed", "failed", "cancelled"},
@@ -85,7 +87,8 @@ async def violations(
     - nothing that happens once happened twice;
     - every published artifact is in the object store with its digest;
     - no machine, tree, mount, process, socket or lease is left of a job that is over;
-    - the read models are what a rebuild makes of the log.
+    - the read models are what a rebuild makes of the log;
+    - the object store takes what it is given.
     """
     found = await asyncio.to_thread(_settled_orphans, witness, within)
     streams = await asyncio.to_thread(_streams, witness)
@@ -93,6 +96,7 @@ async def violations(
     found += _twice(streams)
     found += await _digests(witness, streams)
     found += await asyncio.to_thread(_read_models, witness)
+    found += await _refused(witness)
     return found
 
 
@@ -211,6 +215,23 @@ async def _digests(witness: Witness, streams: dict[str, list[StreamEvent]]) -> l
     finally:
         await objects.aclose()
     return found
+
+
+async def _refused(witness: Witness) -> list[Violation]:
+    """Write into many folders, because a store that is half broken refuses some; nothing of it stays."""
+    objects = witness.objects()
+    refused: list[str] = []
+    try:
+        for number in range(_PROBES):
+            try:
+                await objects.put(f"probes/{number}/x", b"x")
+                await objects.delete(f"probes/{number}/x")
+            except Fault as error:
+                refused.append(str(error))
+    finally:
+        await objects.aclose()
+    what = f"the object store refused {len(refused)} of {_PROBES} writes: {refused[0][:300]}" if refused else ""
+    return [Violation("refused", what)] if refused else []
 
 
 def _read_models(witness: Witness) -> list[Violation]:
