@@ -16,7 +16,8 @@ PROMISES = (
     Promise(
         "It survives crashes and restarts, and a failed build goes on from the step that failed.",
         (
-            "e2e/test_builds.py::test_a_build_survives_its_worker_being_killed_in_a_layer_in_assembly_and_in_boot",
+            "e2e/test_builds.py::test_a_build_survives_its_worker_being_killed_in_the_boot",
+            "e2e/test_builds.py::test_a_build_survives_its_worker_being_killed_in_a_layer_and_in_assembly",
             f"{_WORKFLOW}::test_a_verdict_parks_at_once_and_a_retry_keeps_the_finished_steps",
             "unit/service/test_commands.py::test_a_failed_build_goes_on",
         ),
