@@ -78,6 +78,17 @@ class Progress(Value):
     expected_end: datetime | None = None
 
 
+class QueueView(Value):
+    """Where a build stands that waits for its turn. `position` counts from 1 in the order of probable starts.
+
+    `expected_start` is known once earlier builds tell how long they take; `reason` says what it waits for.
+    """
+
+    position: int
+    expected_start: datetime | None = None
+    reason: str
+
+
 class BuildSummary(Value):
     """A build in a list."""
 
@@ -89,6 +100,7 @@ class BuildSummary(Value):
     updated_at: datetime
     seconds: float | None = None
     failure: str | None = None
+    queue: QueueView | None = None
 
 
 class BuildPage(Value):
@@ -118,7 +130,8 @@ class ReportView(Value):
 class BuildView(Value):
     """One build. `visible` is false while the read model does not show it yet.
 
-    `cut` says what was left out to keep the answer small, and how to get it.
+    `cut` says what was left out to keep the answer small, and how to get it. `why` is what a schedule says about
+    the build that it started.
     """
 
     build_id: str
@@ -134,6 +147,10 @@ class BuildView(Value):
     base_image: str | None = None
     retry_of: str | None = None
     retries: int = 0
+    concurrency_key: str | None = None
+    why: str | None = None
+    queue: QueueView | None = None
+    cancelled_because: str | None = None
     progress: Progress | None = None
     steps: tuple[StepState, ...] = ()
     failure: Failure | None = None

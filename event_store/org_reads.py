@@ -7,11 +7,12 @@ from psycopg import AsyncConnection
 from event_store.metering import MeterQueries
 from event_store.models.builds import BuildQueries
 from event_store.models.images import ImageQueries
+from event_store.models.rebuilds import RebuildQueries
 from event_store.models.suites import SuiteQueries
 from event_store.models.test_runs import RunQueries
 from event_store.models.vms import VmQueries
 
-Model = Literal["builds", "vms", "images", "suites", "test_runs"]
+Model = Literal["builds", "vms", "images", "suites", "test_runs", "rebuilds"]
 """The read models that somebody can wait for, by the attribute of `OrgReads`."""
 
 
@@ -33,6 +34,7 @@ class OrgReads:
         self.test_runs = RunQueries(connection)
         self.images = ImageQueries(connection)
         self.meters = MeterQueries(connection)
+        self.rebuilds = RebuildQueries(connection)
 
     def of(self, model: Model) -> VersionQueries:
         """Choose the questions about one kind of aggregate."""

@@ -13,13 +13,14 @@ from domain.views import (
     DownloadLinks,
     LogLine,
     LogView,
+    QueueView,
     RecipeDetail,
     RecipeList,
     ReportView,
     ValidationView,
     WhoAmI,
 )
-from mcp_server import render_tests, render_vms
+from mcp_server import render_rebuilds, render_tests, render_vms
 from mcp_server.render_words import FENCE_BEGIN, FENCE_END, one_row, problem_lines
 
 
@@ -71,6 +72,7 @@ def _page(view: BuildPage) -> Iterable[str]:
     for build in view.builds:
         took = f", {build.seconds:.0f} s" if build.seconds is not None else ""
         failure = f" — {build.failure}" if build.failure else ""
+        failure = f" — {_in_queue(build.queue)}" if build.queue else failure
         yield f"{build.build_id} {build.name} {build.status}{took}, {build.created_at:%Y-%m-%d %H:%M} UTC{failure}"
     if view.next_cursor:
         yield f"More: call list_builds with cursor={view.next_cursor}"
@@ -81,6 +83,12 @@ def _build(view: BuildView) -> Iterable[str]:
     yield f"Build {view.build_id} {view.name}: {view.status}, version {view.version}{replayed}."
     if not view.visible:
         yield "It was accepted and will show up in a moment."
+    if view.queue is not None:
+        yield f"It waits: {_in_queue(view.queue)}. {view.queue.reason[:1].upper()}{view.queue.reason[1:]}."
+    if view.why is not None:
+        yield f"Why it was started: {one_row(view.why)}"
+    if view.cancelled_because is not None:
+        yield f"Cancelled: {one_row(view.cancelled_because)}"
     yield from _progress(view)
     for step in view.steps:
         took = f" {step.seconds:.1f} s" if step.seconds is not None else ""
@@ -99,6 +107,11 @@ def _build(view: BuildView) -> Iterable[str]:
         how = f" by {artifact.method}" if artifact.method else ""
         yield f"Artifact {artifact.name} ({artifact.kind}, {artifact.blob.bytes} bytes): {artifact.verification}{how}"
     yield from (line for line in (view.cut, view.next and f"Next: {view.next}") if line)
+
+
+def _in_queue(queue: QueueView) -> str:
+    start = f", expected start {queue.expected_start:%Y-%m-%d %H:%M} UTC" if queue.expected_start else ""
+    return f"place {queue.position} in the queue{start}"
 
 
 def _progress(view: BuildView) -> Iterable[str]:
@@ -175,6 +188,7 @@ _WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {
     LogView: _log,
     DownloadLinks: _links,
     DeletedBuild: _deleted,
+    **render_rebuilds.WRITERS,
     **render_tests.WRITERS,
     **render_vms.WRITERS,
 }

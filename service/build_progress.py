@@ -4,15 +4,16 @@ from contextlib import suppress
 
 from domain.build.state import BuildState
 from domain.errors import Fault
-from domain.views import Progress
+from domain.views import Progress, QueueView
 from event_store.models.builds import StepDuration
 from infra.ports import LogRecord
+from service.build_queue import with_wait
 from service.factory import Factory
 from service.progress import SETTLED, measure
 
 
-async def progress_of(factory: Factory, state: BuildState) -> Progress:
-    """Measure a build; what cannot be read just now leaves the measure less exact, and hides nothing else."""
+async def progress_of(factory: Factory, state: BuildState, place: QueueView | None = None) -> Progress:
+    """Measure a build, which may wait at `place`; what cannot be read leaves the measure less exact, and no more."""
     if state.status in SETTLED:
         return measure(state, now=factory.now())
     durations: tuple[StepDuration, ...] = ()
@@ -21,7 +22,7 @@ async def progress_of(factory: Factory, state: BuildState) -> Progress:
             name = str(state.recipe.get("name", ""))
             durations = await reads.builds.durations(name) or await reads.builds.durations()
     latest = await _latest(factory, state.build_id)
-    return measure(state, now=factory.now(), latest=latest, durations=durations)
+    return with_wait(measure(state, now=factory.now(), latest=latest, durations=durations), place, factory)
 
 
 async def _latest(factory: Factory, build_id: str) -> LogRecord | None:

@@ -8,7 +8,7 @@ from domain.build.state import BuildState, Failure
 from domain.errors import Problem
 from domain.text import clean_untrusted
 from domain.verification import AssertionResult, VerificationReport
-from domain.views import BuildSummary, BuildView, Progress, ReportView
+from domain.views import BuildSummary, BuildView, Progress, QueueView, ReportView
 
 Detail = Literal["concise", "full"]
 
@@ -27,7 +27,7 @@ def workflow_id(build_id: str) -> str:
     return jobs.workflow_id("build", build_id)
 
 
-def summary(state: BuildState) -> BuildSummary:
+def summary(state: BuildState, place: QueueView | None = None) -> BuildSummary:
     """Make a list's line."""
     failure = state.failure
     return BuildSummary(
@@ -39,6 +39,7 @@ def summary(state: BuildState) -> BuildSummary:
         updated_at=state.updated_at,
         seconds=state.seconds,
         failure=f"{failure.step}: {clean_untrusted(failure.problems[0].message, 200)}" if failure else None,
+        queue=place,
     )
 
 
@@ -57,7 +58,12 @@ def accepted(build_id: str, *, name: str = "", replayed: bool = False) -> BuildV
 
 
 def build_view(
-    state: BuildState, *, progress: Progress | None = None, detail: Detail = "concise", replayed: bool = False
+    state: BuildState,
+    *,
+    progress: Progress | None = None,
+    detail: Detail = "concise",
+    replayed: bool = False,
+    place: QueueView | None = None,
 ) -> BuildView:
     """Describe a build; texts that a guest or a program wrote are cleaned and clipped."""
     view = BuildView(
@@ -73,6 +79,10 @@ def build_view(
         base_image=str(state.recipe.get("baseImage", "")),
         retry_of=state.retry_of,
         retries=state.generation,
+        concurrency_key=state.concurrency_key,
+        why=clean_untrusted(state.why, _MESSAGE) if state.why else None,
+        queue=place,
+        cancelled_because=clean_untrusted(state.cancel_reason, _TEXT) if state.cancel_reason else None,
         progress=progress,
         steps=tuple(
             step.model_copy(update={"summary": clean_untrusted(step.summary, _TEXT) if step.summary else None})

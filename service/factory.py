@@ -21,6 +21,7 @@ from service.ports import (
     Uploads,
     Workflows,
 )
+from service.rebuild_ports import Rebuilds
 from service.recipe_catalog import Catalog
 from service.suite_ports import Tests
 from service.vm_ports import Machines
@@ -51,6 +52,7 @@ class Factory:
     images: Images
     tests: Tests
     vms: Machines
+    rebuilds: Rebuilds
     consoles: ConsoleAdmission
     tickets: ConsoleTickets
     sessions: ClientSessions

@@ -1,6 +1,7 @@
 """What the Temporal UI shows of a build: search attributes, and a page of details in markdown."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from temporalio import workflow
 
@@ -28,6 +29,22 @@ class Board:
         """Set `JobState`, by which builds are found."""
         update = policies.JOB_STATE.value_set(state)
         workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
+
+    def queued(self, position: int, starts_at: datetime | None, reason: str) -> None:
+        """Show the place in the queue."""
+        start = f", expected start {starts_at:%Y-%m-%d %H:%M} UTC" if starts_at else ""
+        self._tail = (
+            "",
+            f"**Waiting: place {position} in the queue{start}**",
+            "",
+            f"{reason[:1].upper()}{reason[1:]}.",
+        )
+        self._show()
+
+    def started(self) -> None:
+        """Show that the wait is over."""
+        self._tail = ()
+        self._show()
 
     def running(self, step: StepName) -> None:
         """Show a step at work."""

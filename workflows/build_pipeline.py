@@ -60,6 +60,11 @@ class BuildPipeline:
         self.artifacts: tuple[Artifact, ...] = ()
         self._reports: tuple[VerificationReport, ...] = ()
 
+    def take(self, survey: imaging.SurveyResult) -> None:
+        """Work on the host that took the job; what it lacks has to be done again."""
+        self._queue, self._host = survey.queue, survey.host
+        self.finished = self.finished.without(frozenset(survey.missing))
+
     async def run(self) -> None:
         """Do what is left to do.
 
@@ -67,7 +72,8 @@ class BuildPipeline:
             StepFailed: a step could not be done; what was finished before it is in `finished`.
 
         """
-        await self._choose_host()
+        if not self._queue:
+            await self._choose_host()
         layer = await self._layers()
         artifacts = await self._assemble(layer)
         reports = self.finished.verify
@@ -101,13 +107,13 @@ class BuildPipeline:
         await self._upload(judge(self.finished.assemble.artifacts, reports), reports, problems)
 
     async def _choose_host(self) -> None:
+        """Have any host take the job: so it was before builds had slots."""
         request = imaging.SurveyInput(job=self._job, needs=self.finished.blobs())
         try:
             survey = await on_any_host("survey_host", request, imaging.SurveyResult, summary="Choose a host")
         except ActivityError as error:
             raise StepFailed("resolve", read_failure(error)) from error
-        self._queue, self._host = survey.queue, survey.host
-        self.finished = self.finished.without(frozenset(survey.missing))
+        self.take(survey)
 
     async def _layers(self) -> Layer:
         recipe = self._request.recipe

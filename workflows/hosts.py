@@ -10,6 +10,7 @@ from temporalio.workflow import ActivityCancellationType
 from workflows import policies
 
 with workflow.unsafe.imports_passed_through():
+    from activities.imaging.models import SurveyInput, SurveyResult
     from activities.job import Job
     from domain.build.steps import StepName
     from domain.model import Value
@@ -53,6 +54,20 @@ async def on_any_host(activity: str, request: Value, result: type[Result], *, su
         result_type=result,
         task_queue=policies.IMAGING_QUEUE,
         start_to_close_timeout=timedelta(minutes=2),
+        retry_policy=policies.FAULTS,
+        summary=summary,
+    )
+
+
+async def take_job(queue: str, request: SurveyInput, *, summary: str) -> SurveyResult:
+    """Have the host that owns `queue` take a job; it times out soon if that host does not answer."""
+    return await workflow.execute_activity(
+        "survey_host",
+        request,
+        result_type=SurveyResult,
+        task_queue=queue,
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_start_timeout=policies.SLOT_PICKUP,
         retry_policy=policies.FAULTS,
         summary=summary,
     )

@@ -1,4 +1,4 @@
-"""What this host has for VMs, asked once when its worker starts."""
+"""What this host has for VMs and builds, asked once when its worker starts."""
 
 from typing import Literal
 
@@ -15,14 +15,20 @@ from domain.model import Value
 from infra.libvirt_paths import LibvirtPaths
 
 _MIB = 1 << 20
+_FEWEST_BUILDS = 2
+_MEMORY_OF_BUILD = 4096  # MiB: its tools, and two machines to try its images on
 
 
 class HostAddress(Value):
-    """How a host is reached: its name, the task queue that is its own, its console relay."""
+    """How a host is reached: its name, the task queue that is its own, its console relay.
+
+    `builds` is how many it takes at a time, if somebody said so.
+    """
 
     host: str
     queue: str
     relay: str | None = None
+    builds: int | None = None
 
 
 def capacity_of(
@@ -42,4 +48,13 @@ def capacity_of(
         disk=max(0, available_disk(paths.machines) - SPARE_DISK),
         accelerator=accelerator,
         relay=address.relay,
+        builds=address.builds or usual_builds(available_processors(), available_memory() + taken),
     )
+
+
+def usual_builds(cpus: int, memory: int) -> int:
+    """Tell how many builds a host takes at a time: one per processor, as far as its memory goes, but always two.
+
+    Much of a build is not done by the processor, and two keep a small host at work.
+    """
+    return max(_FEWEST_BUILDS, min(cpus, memory // _MEMORY_OF_BUILD))

@@ -61,6 +61,8 @@ def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -
                 retry_of=request.retry_of,
                 verify=request.verify,
                 plan=request.plan,
+                concurrency_key=request.concurrency_key,
+                why=request.why,
             ),
         )
     if state.org_id != request.org_id or state.input_digest != request.input_digest:

@@ -65,6 +65,8 @@ class BuildState(Value):
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
+    concurrency_key: str | None = None
+    why: str | None = None
     generation: int = 0
     host: str | None = None
     steps: tuple[StepState, ...] = ()
@@ -75,6 +77,7 @@ class BuildState(Value):
     deleted: Removal | None = None
     expired: Removal | None = None
     last_command: str | None = None
+    cancel_reason: str | None = None
     seconds: float | None = None
 
     @property
@@ -130,6 +133,8 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         retry_of=event.retry_of,
         verify=event.verify,
         plan=event.plan,
+        concurrency_key=event.concurrency_key,
+        why=event.why,
     )
 
 
@@ -201,7 +206,8 @@ def _retried(state: BuildState, event: e.BuildRetried) -> BuildState:
 
 
 def _cancelled(state: BuildState, event: e.BuildCancelled) -> BuildState:
-    return _end_running(state, "cancelled", event.at).model_copy(update={"status": "cancelled"})
+    ended = _end_running(state, "cancelled", event.at)
+    return ended.model_copy(update={"status": "cancelled", "cancel_reason": event.reason})
 
 
 def _closed(state: BuildState, _: e.RetryWindowClosed) -> BuildState:

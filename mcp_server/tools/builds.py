@@ -6,7 +6,7 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from domain.artifacts import ArtifactKind
-from domain.build.inputs import VerifyPolicy
+from domain.build.inputs import BuildPriority, OnConflict, VerifyPolicy
 from domain.build.state import BuildStatus
 from domain.build.steps import StepName
 from domain.views import BuildPage, BuildView, DeletedBuild, DownloadLinks, LogView, Progress
@@ -14,6 +14,7 @@ from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, face
 from mcp_server.tools.recipes import Recipe
 from service import build_commands, build_create, build_delete, build_log, build_queries, downloads
+from service.build_create import BuildWishes
 from service.build_log import MOST_LINES, LogQuery
 from service.build_queries import LONGEST_WAIT, MOST_BUILDS, StatusQuery
 from service.build_view import Detail
@@ -41,7 +42,7 @@ class BuildTools:
         self._caller_of = caller_of
 
     @face("Start a build", START)
-    async def create_build(
+    async def create_build(  # noqa: PLR0913, PLR0917 - the tool's arguments, called by name only
         self,
         ctx: Context[Any, Any],
         recipe: Recipe,
@@ -55,14 +56,33 @@ class BuildTools:
                 description="auto: reuse evidence of an earlier build with the same bytes and tests; always: boot anew."
             ),
         ] = "auto",
+        priority: Annotated[BuildPriority, Field(description="Its turn among your own builds.")] = "normal",
+        concurrency_key: Annotated[
+            str | None,
+            Field(description="Builds with the same key run one at a time, and a newer one supersedes older ones."),
+        ] = None,
+        on_conflict: Annotated[
+            OnConflict | None,
+            Field(
+                description="Which older ones of the key are cancelled: queue (none), cancel_queued (those that wait; "
+                "default), cancel_running (all)."
+            ),
+        ] = None,
     ) -> BuildView:
         """Start building a recipe: bootable disk image and ISO, each booted and tested before it is called verified.
 
         Returns at once with build_id; the build goes on by itself for some minutes. Follow it with get_build_status
         and wait_s=25. Always give a request_key, so that a repeated call does not start a second build.
         """
+        wishes = BuildWishes(
+            retry_of=retry_of,
+            verify=verify,
+            priority=priority,
+            concurrency_key=concurrency_key,
+            on_conflict=on_conflict,
+        )
         return await build_create.create_build(
-            self._factory, self._caller_of(ctx), recipe, request_key=request_key, retry_of=retry_of, verify=verify
+            self._factory, self._caller_of(ctx), recipe, wishes, request_key=request_key
         )
 
     @face("List builds", READ)
@@ -94,9 +114,10 @@ class BuildTools:
     ) -> BuildView:
         """Show one build: status, progress, steps with times, why it failed, test results, artifacts, and what is next.
 
-        Statuses: pending, building, testing, completed (built and all required tests passed), failed (parked, see
-        failure and next), cancelled. With wait_s the call returns as soon as something changes or the build comes
-        to rest. Look here before retrying anything. Only an artifact with verification `verified` is verified.
+        Statuses: pending (queue tells its place and expected start), building, testing, completed (built and all
+        required tests passed), failed (parked, see failure and next), cancelled. With wait_s the call returns as soon
+        as something changes or the build comes to rest. Look here before retrying anything. Only an artifact with
+        verification `verified` is verified.
         """
 
         async def tell(progress: Progress) -> None:

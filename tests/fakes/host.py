@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.imaging import models as imaging
 from activities.machines import models as machines
+from activities.machines.vm_models import HoldHost, HostCapacity, HostLeft
 from activities.verification import models as verification
 from domain.artifacts import Artifact, Blob, Layer
 from domain.canonical import digest
@@ -20,10 +21,14 @@ QUEUE = "host:fake"
 
 @dataclass
 class FakeHost:
-    """Counts what was asked; `failures[name]` are raised in turn; `hold` names an activity that never ends."""
+    """Counts what was asked; `failures[name]` are raised in turn; `hold` names an activity that never ends.
+
+    `pause` names one that goes on when it is named no more.
+    """
 
     failures: dict[str, list[FactoryError]] = field(default_factory=dict[str, list[FactoryError]])
     hold: str = ""
+    pause: str = ""
     failing_assertion: bool = False
     missing: frozenset[str] = frozenset()
     calls: Counter[str] = field(default_factory=Counter[str])
@@ -39,6 +44,22 @@ class FakeHost:
             while True:
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
+        while self.pause == name:
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+
+    def capacity(self, builds: int) -> HostCapacity:
+        """What the host tells the fleet."""
+        return HostCapacity(
+            host="fake", queue=QUEUE, memory=4096, cpus=2, disk=100_000, accelerator="tcg", builds=builds
+        )
+
+    @activity.defn
+    async def hold_host(self, request: HoldHost) -> HostLeft:
+        """Be there until the worker ends."""
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(0.2)
 
     @activity.defn
     async def survey_host(self, request: imaging.SurveyInput) -> imaging.SurveyResult:

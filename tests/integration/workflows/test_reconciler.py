@@ -35,6 +35,7 @@ from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
 from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.commands import CancelCommand, RetryCommand
+from workflows.fleet import FleetWorkflow
 from workflows.reconcile import Reconciled, ReconcileWorkflow
 from workflows.schedules import RECONCILER, ensure_schedules
 from workflows.signals import SturdySignals
@@ -77,6 +78,8 @@ class Works(Range):
             self.client,
             task_queue=QUEUE,
             activities=[
+                host.hold_host,
+                host.survey_host,
                 host.resolve_recipe,
                 host.build_base_layer,
                 host.build_package_layer,
@@ -91,12 +94,13 @@ class Works(Range):
             interceptors=[TypedFailures()],
             max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )
-        shared: list[Any] = [host.survey_host, self.guests.write_report]
+        shared: list[Any] = [self.guests.write_report]
         async with (
             own,
             Worker(self.client, task_queue=policies.IMAGING_QUEUE, activities=shared),
             self.running(HOST),
         ):
+            await self.fleet.signal(FleetWorkflow.host_up, host.capacity(2))
             yield
 
     async def build(self) -> tuple[str, WorkflowHandle[BuildWorkflow, Any]]:
@@ -168,6 +172,7 @@ async def test_a_terminated_build_is_cancelled_once_with_the_words_of_who_ended_
         assert {step.status for step in state.steps} == {"completed", "cancelled"}
         assert ended == (f"build-{build_id}: its workflow was terminated: the demo is over",)
         assert works.builder.machines_up == 0
+        assert sum(host.builds for host in (await works.room()).hosts) == 0
         events = works.builds.names(build_id)
         assert (await works.reconcile()) == Reconciled(open=0)
         assert works.builds.names(build_id) == events

@@ -8,10 +8,12 @@ from mcp.types import CallToolResult
 from domain.caller import Caller
 from domain.image.commands import ReceiveImage, RequestImage
 from domain.image.inputs import ImageRequest
+from domain.rebuild.commands import CreateSchedule
 from domain.vm.commands import RecordSnapshot
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
 from tests.fakes.factory import GUEST, NOBODY, READER, STRANGER, World, failed, published, recipe_document
+from tests.fakes.rebuilds import kept_schedule
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
 from tests.machines import request
 from tests.unit.mcp_server.conftest import Connect
@@ -36,6 +38,10 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "cancel_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "delete_build": ({"build_id": BUILT}, "build.not_ended", "permission.denied", "build.not_found"),
     "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "create_rebuild_schedule": ({"recipe": recipe_document()}, OK, "permission.denied", OK),
+    "list_rebuild_schedules": ({}, OK, OK, OK),
+    "update_rebuild_schedule": ({"schedule_id": ID, "paused": True}, OK, "permission.denied", "rebuild.not_found"),
+    "delete_rebuild_schedule": ({"schedule_id": ID}, OK, "permission.denied", "rebuild.not_found"),
     "create_image_upload": (UPLOAD, OK, "permission.denied", OK),
     "list_images": ({}, OK, OK, OK),
     "get_image": ({"image_id": ID}, OK, OK, "image.not_found"),
@@ -75,6 +81,7 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
 }
 # What a guest, who is another organization still, gets where that differs.
 GUEST_ROWS = {
+    "create_rebuild_schedule": "rebuild.quota",
     "create_image_upload": "permission.denied",
     "delete_image": "permission.denied",
     **dict.fromkeys(
@@ -128,6 +135,7 @@ async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, too
     world.vms.tell(ID, RecordSnapshot(snapshot_id=ID, name="x", memory=True, bytes=1, seconds=1.0))
     for command in (RequestImage(request=UPLOADED, upload_seconds=60), ReceiveImage()):
         world.images.do(ID, command)
+    world.rebuilds.do(ID, CreateSchedule(request=kept_schedule(ID)))
     async with connect(CALLERS[who]) as client:
         result = await client.call_tool(tool, ROWS[tool][0])
     assert outcome(result) == expected(tool, who)

@@ -25,6 +25,10 @@ TOOLS = [
     "cancel_build",
     "delete_build",
     "get_download_links",
+    "create_rebuild_schedule",
+    "list_rebuild_schedules",
+    "update_rebuild_schedule",
+    "delete_rebuild_schedule",
     "create_image_upload",
     "list_images",
     "get_image",
@@ -58,9 +62,19 @@ TOOLS = [
     "get_test_suite_status",
 ]
 MUTATIONS = {name for name, needed in TOOL_PERMISSIONS.items() if needed is not Permission.READ}
-ENDS = {"cancel_build", "delete_build", "delete_image", "delete_vm", "restore_vm", "delete_snapshot", "cancel_test_run"}
+ENDS = {
+    "cancel_build",
+    "delete_rebuild_schedule",
+    "delete_build",
+    "delete_image",
+    "delete_vm",
+    "restore_vm",
+    "delete_snapshot",
+    "cancel_test_run",
+}
 NEW_EACH_TIME = {
     "create_build",
+    "create_rebuild_schedule",
     "create_image_upload",
     "create_vm",
     "get_console_link",
