@@ -59,13 +59,13 @@ class BuildTools:
         priority: Annotated[BuildPriority, Field(description="Its turn among your own builds.")] = "normal",
         concurrency_key: Annotated[
             str | None,
-            Field(description="Builds with the same key run one at a time, and a newer one supersedes older ones."),
+            Field(description="Builds of one key run one at a time; newer ones supersede older."),
         ] = None,
         on_conflict: Annotated[
             OnConflict | None,
             Field(
-                description="Which older ones of the key are cancelled: queue (none), cancel_queued (those that wait; "
-                "default), cancel_running (all)."
+                description="Which older ones end: queue (none), cancel_queued (those that wait; default), "
+                "cancel_running (all)."
             ),
         ] = None,
     ) -> BuildView:

@@ -9,16 +9,14 @@ from domain.rebuild.views import SchedulePage, ScheduleView
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, face
 from mcp_server.tools.builds import RequestKey
-from mcp_server.tools.recipes import Recipe
 from service import rebuilds
 from service.factory import Factory
 from service.rebuilds import LONGEST_HOURS, MOST_SCHEDULES, ScheduleChange, Times
 
-ScheduleId = Annotated[str, Field(description="A rebuild schedule's id, a UUID.")]
+ScheduleId = Annotated[str, Field(description="A schedule's id.")]
+Scheduled = Annotated[dict[str, Any] | str, Field(description="A recipe, as for create_build.")]
 Hours = Annotated[float, Field(gt=0, le=LONGEST_HOURS, description="How often to look, in hours.")]
-Jitter = Annotated[
-    float | None, Field(ge=0, description="Each look comes up to so many minutes later; default: a twentieth.")
-]
+Jitter = Annotated[float | None, Field(ge=0, description="Look up to so much later, so that schedules spread.")]
 
 
 class RebuildTools:
@@ -32,15 +30,12 @@ class RebuildTools:
     async def create_rebuild_schedule(
         self,
         ctx: Context[Any, Any],
-        recipe: Recipe,
+        recipe: Scheduled,
         every_hours: Hours = 24,
         jitter_minutes: Jitter = None,
         request_key: RequestKey = None,
     ) -> ScheduleView:
-        """Look again and again whether a recipe's packages have updates, and build it only when they do.
-
-        What is compared is the last completed build of this very recipe; the new build says which packages changed.
-        """
+        """Look regularly whether a recipe's packages changed since its last completed build; build it only if so."""
         times = Times(every_hours=every_hours, jitter_minutes=jitter_minutes)
         return await rebuilds.create_rebuild_schedule(
             self._factory, self._caller_of(ctx), recipe, times, request_key=request_key
@@ -50,9 +45,9 @@ class RebuildTools:
     async def list_rebuild_schedules(
         self,
         ctx: Context[Any, Any],
-        limit: Annotated[int, Field(ge=1, le=MOST_SCHEDULES, description="How many at most.")] = 20,
+        limit: Annotated[int, Field(ge=1, le=MOST_SCHEDULES, description="At most.")] = 20,
     ) -> SchedulePage:
-        """List rebuild schedules with their last look and what it found, and their next one."""
+        """List rebuild schedules: what the last look found, and when the next one is."""
         return await rebuilds.list_rebuild_schedules(self._factory, self._caller_of(ctx), limit=limit)
 
     @face("Change a rebuild schedule", RESUME)
@@ -63,11 +58,11 @@ class RebuildTools:
         every_hours: Annotated[float | None, Field(gt=0, le=LONGEST_HOURS, description="A new interval.")] = None,
         jitter_minutes: Jitter = None,
         *,
-        paused: Annotated[bool | None, Field(description="true: look no more for now; false: go on.")] = None,
+        paused: Annotated[bool | None, Field(description="Look no more for now, or go on.")] = None,
         run_now: Annotated[bool, Field(description="Look at once.")] = False,
         request_key: RequestKey = None,
     ) -> ScheduleView:
-        """Change when a schedule looks, pause it or let it go on, or have it look at once."""
+        """Change when a schedule looks, pause or resume it, or have it look at once."""
         times = None if every_hours is None else Times(every_hours=every_hours, jitter_minutes=jitter_minutes)
         change = ScheduleChange(times=times, paused=paused, run_now=run_now)
         return await rebuilds.update_rebuild_schedule(
