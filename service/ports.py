@@ -19,6 +19,7 @@ from event_store.org_reads import Model
 from infra.log_find import LogWish
 from infra.ports import FoundPage, LogPage, LogRecord, ObjectInfo
 from infra.uploads import UploadGrant
+from service.recipe_ports import SavedRecipeReads
 from service.suite_ports import RunReads, SuiteReads
 from service.vm_ports import VmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
@@ -96,6 +97,11 @@ class OrgReads(Protocol):
     @property
     def suites(self) -> SuiteReads:
         """The test suites."""
+        ...
+
+    @property
+    def saved_recipes(self) -> SavedRecipeReads:
+        """The saved recipes."""
         ...
 
     @property
@@ -193,6 +199,10 @@ class Objects(Protocol):
 
     def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Read an object in chunks; `Verdict` (`object.not_found`) if there is none."""
+        ...
+
+    async def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """Read a small object or a part of one; `Verdict` (`object.not_found`) if there is none."""
         ...
 
     async def stat(self, key: str) -> ObjectInfo | None:

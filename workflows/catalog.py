@@ -3,7 +3,7 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.build import BuildWorkflow
-from workflows.define import DefineWorkflow
+from workflows.define import DefineRecipeWorkflow, DefineWorkflow
 from workflows.fleet import FleetWorkflow
 from workflows.image import ForgetImageWorkflow, ImageWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -19,6 +19,7 @@ WORKFLOWS: tuple[type, ...] = (
     ImageWorkflow,
     ForgetImageWorkflow,
     DefineWorkflow,
+    DefineRecipeWorkflow,
     RunWorkflow,
     ReconcileWorkflow,
 )

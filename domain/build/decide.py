@@ -60,6 +60,7 @@ def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -
                 input_digest=request.input_digest,
                 retry_of=request.retry_of,
                 verify=request.verify,
+                rerun_of=request.rerun_of,
             ),
         )
     if state.org_id != request.org_id or state.input_digest != request.input_digest:

@@ -29,6 +29,7 @@ class BuildRequested(BuildEvent):
     input_digest: str
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
+    rerun_of: str | None = None
 
 
 class StepStarted(BuildEvent):

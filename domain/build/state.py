@@ -53,6 +53,7 @@ class BuildState(Value):
     input_digest: str
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
+    rerun_of: str | None = None
     generation: int = 0
     host: str | None = None
     steps: tuple[StepState, ...] = ()
@@ -115,6 +116,7 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         input_digest=event.input_digest,
         retry_of=event.retry_of,
         verify=event.verify,
+        rerun_of=event.rerun_of,
     )
 
 
