@@ -41,9 +41,7 @@ def _values(path: str, key: str, before: object, after: object) -> Iterator[Diff
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         yield from _mappings(path, cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after))
-    elif (left := _entries(key, cast("object", before))) is not None and (
-        right := _entries(key, cast("object", after))
-    ) is not None:
+    elif (left := _entries(key, cast("object", before))) is not None and (right := _entries(key, after)) is not None:
         yield from _mappings(path, left, right)
     elif before is None or after is None:
         yield Difference(kind="added" if before is None else "removed", path=path, before=before, after=after)
