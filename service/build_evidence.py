@@ -16,7 +16,7 @@ from service.factory import Factory
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
 
-_MOST_DOCUMENTS = 10
+_MOST_DOCUMENTS = 8
 _MOST_REQUESTED = 40
 _MOST_FAILURES = 6
 _TEXT = 160

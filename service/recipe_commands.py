@@ -45,7 +45,7 @@ async def save_recipe(
     name = str(recipe["name"])
     _refuse_built_in(factory, name, f"Give it another name: customize_recipe with patch {{name: my-{name}}}.")
     recipe_id = recipe_id_of(caller, name)
-    state = await saved_state(factory, caller, recipe_id)
+    state = await saved_state(factory, caller, name)
     with problems_of("recipe.bad_value"):
         content = RecipeContent.model_validate(
             {
@@ -78,13 +78,15 @@ async def delete_recipe(
 
     """
     require(caller, "delete_recipe")
-    recipe_id = recipe_id_of(caller, name)
-    state = await saved_state(factory, caller, recipe_id)
-    command_id = _command_id(factory, "delete_recipe", recipe_id, request_key)
-    if state is not None and state.done(command_id) is not None:
-        return _view(state).model_copy(update={"replayed": True})
-    if state is None or state.deleted:
+    state = await saved_state(factory, caller, name)
+    if state is None:
         _refuse_built_in(factory, name, "Built-in templates stay; list_recipes shows which are your own.")
+        state = await saved_recipe(factory, caller, name)
+    recipe_id = state.recipe_id
+    command_id = _command_id(factory, "delete_recipe", recipe_id, request_key)
+    if state.done(command_id) is not None:
+        return _view(state).model_copy(update={"replayed": True})
+    if state.deleted:
         state = await saved_recipe(factory, caller, name)
     command = DeleteRecipe(
         command_id=command_id,
@@ -100,7 +102,7 @@ async def _commanded(
     version = await factory.saved_recipes.define_recipe(recipe_id, command)
     with suppress(Fault):  # it was accepted; that it cannot be seen now does not change that
         if await factory.reads.wait_for(caller.org_id, "saved_recipes", recipe_id, version, VISIBLE_SECONDS):
-            state = await saved_state(factory, caller, recipe_id)
+            state = await saved_state(factory, caller, content.name)
             if state is not None:
                 return _view(state)
     return _described(content, version, deleted=command.kind == "delete").model_copy(update={"visible": False})

@@ -19,9 +19,9 @@ from service.recipe_source import RecipeDocument, canonical_recipe, fits, recipe
 from service.recipe_text import read_recipe
 from service.recipes import judged
 
-_MOST_PROBLEMS = 15
-_MOST_CHANGES = 30
-_CHANGE_BYTES = 200
+_MOST_PROBLEMS = 12
+_MOST_CHANGES = 25
+_CHANGE_BYTES = 120
 
 
 async def customize_recipe(

@@ -61,7 +61,7 @@ async def saved_recipe(factory: Factory, caller: Caller, name: str) -> SavedReci
         Verdict: `recipe.not_found`, with similar names, built-in ones among them.
 
     """
-    state = await saved_state(factory, caller, recipe_id_of(caller, name))
+    state = await saved_state(factory, caller, name)
     if state is not None and not state.deleted:
         return state
     async with factory.reads.org(caller.org_id) as reads:
@@ -77,10 +77,12 @@ async def saved_recipe(factory: Factory, caller: Caller, name: str) -> SavedReci
     )
 
 
-async def saved_state(factory: Factory, caller: Caller, recipe_id: str) -> SavedRecipeState | None:
-    """Return a saved recipe as the read model shows it, also a deleted one."""
+async def saved_state(factory: Factory, caller: Caller, name: str) -> SavedRecipeState | None:
+    """Return a saved recipe as the read model shows it, also a deleted one; nothing for what cannot be a name."""
+    if not _NAME.fullmatch(name):
+        return None
     async with factory.reads.org(caller.org_id) as reads:
-        return await reads.saved_recipes.get(recipe_id)
+        return await reads.saved_recipes.get(recipe_id_of(caller, name))
 
 
 def recipe_id_of(caller: Caller, name: str) -> str:

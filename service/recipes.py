@@ -6,6 +6,7 @@ from domain.errors import Verdict
 from domain.recipe.defaults import default_packages
 from domain.recipe.schema import Recipe
 from domain.saved_recipe.state import SavedRecipeState
+from domain.text import clean_untrusted
 from domain.views import (
     RecipeCategories,
     RecipeCategory,
@@ -30,7 +31,8 @@ from service.recipe_source import (
 from service.recipe_text import read_recipe
 from workflows.commands import ValidateInput
 
-MOST_RECIPES = 50
+MOST_RECIPES = 30
+_LISTED_CHARACTERS = 120
 _MOST_PROBLEMS = 20
 
 
@@ -80,7 +82,8 @@ async def get_recipe(factory: Factory, caller: Caller, name: str) -> RecipeDetai
     if factory.catalog.has(name):
         summary = _of_template(factory.catalog.get(name))
     else:
-        summary = _of_saved(await saved_recipe(factory, caller, name))
+        saved = await saved_recipe(factory, caller, name)
+        summary = _of_saved(saved).model_copy(update={"description": saved.content.description})
     document = canonical_recipe(recipe)
     small = fits(document)
     return RecipeDetail(
@@ -156,7 +159,7 @@ def _of_saved(state: SavedRecipeState) -> RecipeSummary:
         name=state.name,
         source="saved",
         category=state.content.category,
-        description=state.content.description,
+        description=clean_untrusted(state.content.description, _LISTED_CHARACTERS),
         base_image=recipe.baseImage,
         packages=len(recipe.packages),
         tests=len(recipe.tests),

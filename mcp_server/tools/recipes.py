@@ -27,6 +27,7 @@ _RECIPE = (
     "Required keys: name, baseImage (debian-bookworm or debian-trixie). Optional: packages, services, users, "
     "startupScripts, tests. get_recipe shows whole examples."
 )
+_WORD = r"^[a-z0-9-]{1,63}$"
 _EDITS = ", ".join(EDITS)
 Recipe = Annotated[dict[str, Any] | str, Field(description=_RECIPE)]
 Start = Annotated[dict[str, Any] | str, Field(description="The recipe to start from, as for validate_recipe.")]
@@ -45,9 +46,9 @@ class RecipeTools:
     async def list_recipes(
         self,
         ctx: Context[Any, Any],
-        category: Annotated[str | None, Field(description="Only recipes of this category.", max_length=64)] = None,
-        limit: Annotated[int, Field(ge=1, le=MOST_RECIPES, description="How many saved ones at most.")] = 30,
-        cursor: Annotated[str | None, Field(description="next_cursor of the page before.", max_length=64)] = None,
+        category: Annotated[str | None, Field(description="Only recipes of this category.", pattern=_WORD)] = None,
+        limit: Annotated[int, Field(ge=1, le=MOST_RECIPES, description="How many saved ones at most.")] = 20,
+        cursor: Annotated[str | None, Field(description="next_cursor of the page before.", pattern=_WORD)] = None,
     ) -> RecipeList:
         """List the built-in templates and the organization's saved recipes. Start here when there is no recipe yet."""
         return await recipes.list_recipes(

@@ -78,6 +78,6 @@ async def test_a_version_that_nobody_saw_is_not_replaced(database: Migrated) -> 
         assert await record(log, recipe_id, first) == 1
         assert await record(log, recipe_id, save(recipe_id, "web", version=1)) == 2
         with pytest.raises(Verdict, match=r"recipe\.version_conflict"):
-            await record(log, recipe_id, save(recipe_id, "web", version=1).model_copy(update={"expected_version": 7}))
+            await record(log, recipe_id, save(recipe_id, "web", version=7))
         with pytest.raises(Verdict, match=r"recipe\.exists"):
             await record(log, recipe_id, save(recipe_id, "web"))

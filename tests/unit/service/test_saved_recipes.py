@@ -198,3 +198,9 @@ async def test_a_build_needs_either_a_recipe_or_a_build_to_run_again(world: Worl
     both = create_build(world.factory, OPERATOR, recipe_document(), rerun_of=BUILD)
     assert (await refused(both)).code == "argument.conflict"
     assert (await refused(create_build(world.factory, STRANGER, rerun_of=BUILD))).code == "build.not_found"
+
+
+@pytest.mark.parametrize("name", ["", "two words", "\0", "x" * 99, "../demo", "Mine"])
+async def test_what_cannot_be_a_name_is_no_recipe(world: World, name: str) -> None:
+    assert (await refused(get_recipe(world.factory, OPERATOR, name))).code == "recipe.not_found"
+    assert (await refused(delete_recipe(world.factory, OPERATOR, name))).code == "recipe.not_found"
