@@ -20,7 +20,7 @@ TOOL = "create_build"
 VISIBLE_SECONDS = 2.0
 
 
-async def create_build(
+async def create_build(  # noqa: PLR0913 - what may be said of a build, by name only
     factory: Factory,
     caller: Caller,
     document: RecipeDocument | None = None,
