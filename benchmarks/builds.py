@@ -22,7 +22,7 @@ STEPS = ("resolve", "base_layer", "package_layer", "configuration_layer", "assem
 
 def recipe(name: str, *, edit: str = "") -> dict[str, Any]:
     """Make a small server; `edit` is the file that changes."""
-    script = {"name": "greet", "content": f"#!/bin/sh\necho '{edit}' > /etc/greeting\n"}
+    script = {"name": "greet", "script": f"#!/bin/sh\necho '{edit}' > /etc/greeting\n"}
     return {"name": name, "baseImage": "debian-bookworm", "packages": ["nginx-light"], "startupScripts": [script]}
 
 
