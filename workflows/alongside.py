@@ -22,7 +22,7 @@ async def alongside(work: Coroutine[Any, Any, None] | None) -> AsyncGenerator[No
     try:
         yield
         await task
-    except BaseException:
+    except (Exception, asyncio.CancelledError):  # not GeneratorExit: a workflow that is put away may not wait
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise
