@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
 from pydantic import BaseModel, SerializeAsAny, ValidationError
 
+from domain.budget import REPLY_BYTES, size_of, that_fit
 from domain.errors import FactoryError, Problem, Verdict
 from domain.model import Value
 from mcp_server.arguments import strange
+from mcp_server.budget import cut_text, reply_bytes
 from mcp_server.json_schema import always_there, plain_schema
 from mcp_server.links import OLDEST_WITH_LINKS, links_of
 from mcp_server.progress import telling
@@ -25,7 +27,8 @@ from mcp_server.render_words import problems_text
 _log = logging.getLogger(__name__)
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _FACE = "__openfactory_face__"
-_TEXT_CHARACTERS = 12_000
+_MOST_PROBLEMS, _PROBLEM_BYTES = 20, 5_000  # told twice, and the first of them once more
+_WITH_DATA = "2025-06-18"  # the first version whose clients know structured answers
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 # A create that is repeated with its request_key changes nothing; without one it is a new build.
@@ -88,8 +91,9 @@ class FactoryTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002 - the SDK's signature
         """Call the tool; every outcome is a `CallToolResult`, nothing is raised but cancellation."""
+        given = {name: value for name, value in arguments.items() if value is not None}
         try:
-            validated = self._validated({name: value for name, value in arguments.items() if value is not None})
+            validated = self._validated(given)
             async with telling(context, self.title or self.name) as ctx:
                 view = cast("Value", await self.fn(**validated, **{self.context_kwarg or "ctx": ctx}))
         except FactoryError as error:
@@ -98,8 +102,9 @@ class FactoryTool(Tool):
             incident = uuid.uuid4().hex[:12]
             _log.exception("tool %s failed, incident %s", self.name, incident)
             return failure((_incident(self.name, incident),))
-        answer = pictured(view) if isinstance(view, Pictured) else success(view)
-        links = links_of(view) if (context.protocol_version or "") >= OLDEST_WITH_LINKS else []
+        version = context.protocol_version or ""
+        answer = success(view, reply_bytes(given), with_data=version >= _WITH_DATA)
+        links = links_of(view) if version >= OLDEST_WITH_LINKS else []
         return answer.model_copy(update={"content": [*answer.content, *links]})
 
     def _validated(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -138,27 +143,29 @@ class FactoryTool(Tool):
         )
 
 
-def success(view: BaseModel) -> CallToolResult:
-    """Answer with the view, as data and as text that can stand alone."""
-    return CallToolResult(
-        content=[TextContent(type="text", text=_clip(view_text(view)))],
-        structured_content=view.model_dump(mode="json", by_alias=True, exclude_none=True),
-    )
+def success(answer: BaseModel, most_bytes: int = REPLY_BYTES, *, with_data: bool = True) -> CallToolResult:
+    """Answer with the view, as data and as text that can stand alone, and with the picture if there is one.
 
-
-def pictured(answer: Pictured) -> CallToolResult:
-    """Answer with the view and the picture."""
-    shown = success(answer.view)
-    data = base64.b64encode(answer.png).decode()
-    picture = ImageContent(type="image", data=data, mime_type="image/png")
-    return shown.model_copy(update={"content": [*shown.content, picture]})
+    Together they have at most so many bytes, if the data leaves some; a client that knows no data is told more.
+    """
+    view = answer.view if isinstance(answer, Pictured) else answer
+    left = most_bytes - size_of(view) if with_data else most_bytes
+    content: list[ContentBlock] = [TextContent(type="text", text=cut_text(view_text(view), left))]
+    if isinstance(answer, Pictured):
+        picture = base64.b64encode(answer.png).decode()
+        content.append(ImageContent(type="image", data=picture, mime_type="image/png"))
+    data = view.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return CallToolResult(content=content, structured_content=data)
 
 
 def failure(problems: tuple[Problem, ...]) -> CallToolResult:
     """Answer with what is wrong; the first problem's fields stand at the top for simple clients."""
-    listed = [problem.model_dump(mode="json", exclude_none=True) for problem in problems[:20]]
+    shown = that_fit(problems[:_MOST_PROBLEMS], _PROBLEM_BYTES)
+    rest = len(problems) - len(shown)
+    more = f"\n… and {rest} more problems; mend these first." if rest else ""
+    listed = [problem.model_dump(mode="json", exclude_none=True) for problem in shown]
     return CallToolResult(
-        content=[TextContent(type="text", text=_clip(problems_text(problems)))],
+        content=[TextContent(type="text", text=cut_text(problems_text(shown), _PROBLEM_BYTES) + more)],
         structured_content={**listed[0], "problems": listed},
         is_error=True,
     )
@@ -188,14 +195,6 @@ def _incident(tool: str, incident: str) -> Problem:
         message=f"{tool} failed because of a fault in the factory (incident {incident}).",
         retryable=True,
         next="Try again once; if it stays, give the incident number to whoever runs this factory.",
-    )
-
-
-def _clip(text: str) -> str:
-    if len(text) <= _TEXT_CHARACTERS:
-        return text
-    return (
-        f"{text[:_TEXT_CHARACTERS]}\n… {len(text) - _TEXT_CHARACTERS} characters cut; the structured answer has more."
     )
 
 

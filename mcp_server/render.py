@@ -19,7 +19,7 @@ from domain.views import (
     ValidationView,
     WhoAmI,
 )
-from mcp_server import render_tests, render_vms
+from mcp_server import render_images, render_tests, render_vms
 from mcp_server.render_words import FENCE_BEGIN, FENCE_END, one_row, problem_lines
 
 
@@ -175,6 +175,7 @@ _WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {
     LogView: _log,
     DownloadLinks: _links,
     DeletedBuild: _deleted,
+    **render_images.WRITERS,
     **render_tests.WRITERS,
     **render_vms.WRITERS,
 }

@@ -75,10 +75,12 @@ def _snapshots(view: SnapshotList) -> Iterable[str]:
     if not view.snapshots:
         yield "No snapshots. Take one with snapshot_vm."
     yield from (line for snapshot in view.snapshots for line in _snapshot(snapshot))
+    if view.cut:
+        yield view.cut
 
 
 def _command(view: CommandView) -> Iterable[str]:
-    cut = " Some of it was cut." if view.truncated else ""
+    cut = " Some of it was cut: pipe it through head, tail or grep." if view.truncated else ""
     yield f"The program ended with status {view.status} after {view.seconds:.1f} s.{cut}"
     yield FENCE_BEGIN
     # Each row has its prefix, so that no text can pass for a row of ours.

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from domain.budget import REPLY_BYTES
 from domain.build.steps import StepName
 from domain.caller import Caller
 from domain.errors import Verdict
@@ -17,8 +18,10 @@ from service.progress import SETTLED
 
 MOST_LINES = 150
 LINE_CHARACTERS = 1_000
-# Lines are told twice, as text and as JSON with some 80 bytes around each: together below 24 kB.
-TEXT_BYTES = 6_000
+USUAL_LINES = 50
+# Lines are told twice, as text and as JSON with some 100 bytes around each: together what an answer may cost.
+TEXT_BYTES = (REPLY_BYTES - 100 * USUAL_LINES) // 2
+LONG_TEXT_BYTES = 6_000
 _LONGEST_NUMBER = 10
 
 
@@ -30,7 +33,7 @@ class LogQuery(Value):
 
     cursor: str | None = None
     tail: int | None = None
-    limit: int = 100
+    limit: int = USUAL_LINES
     step: StepName | None = None
     wait_s: float = 0.0
     start: int | str | None = None
@@ -42,6 +45,16 @@ class LogQuery(Value):
     def chooses(self) -> bool:
         """Whether lines are looked for, instead of read one after the other."""
         return self.search is not None or self.start is not None or self.end is not None
+
+    @property
+    def lines(self) -> int:
+        """How many lines are wanted at most."""
+        return min(self.limit if self.tail is None else self.tail, MOST_LINES)
+
+    @property
+    def text_bytes(self) -> int:
+        """How long their texts may be together."""
+        return TEXT_BYTES if self.lines <= USUAL_LINES else LONG_TEXT_BYTES
 
 
 async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: LogQuery) -> LogView:
@@ -71,13 +84,13 @@ async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: 
     if query.chooses:
         return await _found(factory, build_id, query, wish, rests=rests)
     if query.tail is not None:
-        page = await factory.logs.tail(build_id, min(query.tail, MOST_LINES))
-        return _tail_view(build_id, page, rests=rests)
+        page = await factory.logs.tail(build_id, query.lines)
+        return _tail_view(build_id, page, query.text_bytes, rests=rests)
     page = await factory.logs.read(
         build_id,
         query.cursor,
-        limit_bytes=TEXT_BYTES,
-        limit_records=min(query.limit, MOST_LINES),
+        limit_bytes=query.text_bytes,
+        limit_records=query.lines,
         wait_s=0.0 if rests else query.wait_s,
         steps=wish.steps,
     )
@@ -93,9 +106,7 @@ async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: 
 
 
 async def _found(factory: Factory, build_id: str, query: LogQuery, wish: LogWish, *, rests: bool) -> LogView:
-    page = await factory.logs.find(
-        build_id, wish, query.cursor, limit_bytes=TEXT_BYTES, limit_lines=min(query.limit, MOST_LINES)
-    )
+    page = await factory.logs.find(build_id, wish, query.cursor, limit_bytes=query.text_bytes, limit_lines=query.lines)
     return LogView(
         build_id=build_id,
         lines=tuple(
@@ -142,10 +153,10 @@ def _bound(name: str, given: int | str | None) -> tuple[int | None, int | None]:
     return None, round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _tail_view(build_id: str, page: LogPage, *, rests: bool) -> LogView:
+def _tail_view(build_id: str, page: LogPage, text_bytes: int, *, rests: bool) -> LogView:
     """Keep the newest lines that fit."""
     kept: list[LogLine] = []
-    left = TEXT_BYTES
+    left = text_bytes
     clipped = False
     for record, number in reversed(_numbered(page)):
         line = _line(record, number)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from domain import jobs
+from domain.budget import LONG_VIEW_BYTES, ROW_CHARACTERS, VIEW_BYTES, size_of
 from domain.build.state import BuildState, Failure
 from domain.errors import Problem
 from domain.text import clean_untrusted
@@ -12,12 +13,14 @@ from domain.views import BuildSummary, BuildView, Progress, ReportView
 
 Detail = Literal["concise", "full"]
 
-VIEW_BYTES = 14_000  # of JSON: with the readable text beside it a reply stays below some 6,000 tokens
 _TEXT = 300
+_SUMMARY = 160
 _MESSAGE = 500
 _MOST_PROBLEMS = 12
 _MOST_FAILED_RESULTS = 12
 _MOST_RESULTS = 100  # more would not fit, however short they are
+# How much is shown, from all down to what always fits: results of each report, and problems.
+_LEVELS = ((100, 12), (48, 12), (24, 12), (12, 12), (6, 8), (3, 4), (1, 2), (0, 1))
 
 FOLLOW = "Call get_build_status with this build_id and wait_s=25 to follow it."
 
@@ -38,7 +41,7 @@ def summary(state: BuildState) -> BuildSummary:
         created_at=state.requested_at,
         updated_at=state.updated_at,
         seconds=state.seconds,
-        failure=f"{failure.step}: {clean_untrusted(failure.problems[0].message, 200)}" if failure else None,
+        failure=f"{failure.step}: {clean_untrusted(failure.problems[0].message, ROW_CHARACTERS)}" if failure else None,
     )
 
 
@@ -75,7 +78,7 @@ def build_view(
         retries=state.generation,
         progress=progress,
         steps=tuple(
-            step.model_copy(update={"summary": clean_untrusted(step.summary, _TEXT) if step.summary else None})
+            step.model_copy(update={"summary": clean_untrusted(step.summary, _SUMMARY) if step.summary else None})
             for step in state.steps
         ),
         failure=_failure(state.failure),
@@ -83,7 +86,7 @@ def build_view(
         artifacts=state.artifacts,
         next=_next(state),
     )
-    return _fitted(view)
+    return _fitted(view, LONG_VIEW_BYTES if detail == "full" else VIEW_BYTES, state)
 
 
 def _name(state: BuildState) -> str:
@@ -127,33 +130,43 @@ def _result(result: AssertionResult) -> AssertionResult:
     )
 
 
-def _fitted(view: BuildView) -> BuildView:
-    """Leave out passed results, newest first, until the view fits; say what is not there."""
-    while _size(view) > VIEW_BYTES and any(report.results for report in view.reports):
-        longest = max(view.reports, key=lambda report: len(report.results))
-        kept = _best(longest.results, len(longest.results) // 2)
-        reports = tuple(r.model_copy(update={"results": kept}) if r is longest else r for r in view.reports)
-        view = view.model_copy(update={"reports": reports})
+def _fitted(view: BuildView, most_bytes: int, state: BuildState) -> BuildView:
+    """Leave out results, passed ones first, then problems, until the view fits; say what is not there."""
+    fitted = view
+    for results, problems in _LEVELS:
+        fitted = _cut(view, results, problems)
+        if size_of(fitted) <= most_bytes:
+            break
+    words = _missing(fitted, state)
+    return fitted.model_copy(update={"cut": " ".join(words)}) if words else fitted
+
+
+def _cut(view: BuildView, results: int, problems: int) -> BuildView:
+    reports = tuple(r.model_copy(update={"results": _best(r.results, results)}) for r in view.reports)
+    failure = view.failure
+    if failure is not None:
+        failure = failure.model_copy(update={"problems": failure.problems[:problems]})
+    return view.model_copy(update={"reports": reports, "failure": failure})
+
+
+def _missing(view: BuildView, state: BuildState) -> list[str]:
+    words: list[str] = []
+    problems = len(state.failure.problems) - len(view.failure.problems) if state.failure and view.failure else 0
+    if problems:
+        words.append(f"{problems} more problems are not shown.")
     missing = sum(report.passed + report.failed - len(report.results) for report in view.reports)
-    missing_failed = sum(report.failed - sum(not result.passed for result in report.results) for report in view.reports)
-    if not missing:
-        return view
-    failed = f", {missing_failed} of them failed" if missing_failed else ", all passed"
-    cut = (
-        f"{missing} assertion results are counted but not shown{failed}. Call get_build_status with detail=full for "
-        "more, or get_download_links for the whole report."
-    )
-    return view.model_copy(update={"cut": cut})
+    hidden = sum(report.failed - sum(not result.passed for result in report.results) for report in view.reports)
+    if missing:
+        failed = f", {hidden} of them failed" if hidden else ", all passed"
+        words.append(f"{missing} assertion results are counted but not shown{failed}.")
+    advice = "Call get_build_status with detail=full for more, or get_download_links for the whole report."
+    return [*words, advice] if words else []
 
 
 def _best(results: Sequence[AssertionResult], count: int) -> tuple[AssertionResult, ...]:
     """Keep so many results, failed ones before passed ones, in their order."""
     ranked = sorted(range(len(results)), key=lambda i: (results[i].passed, i))
     return tuple(results[i] for i in sorted(ranked[:count]))
-
-
-def _size(view: BuildView) -> int:
-    return len(view.model_dump_json())
 
 
 def _next(state: BuildState) -> str:

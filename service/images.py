@@ -3,12 +3,15 @@
 from contextlib import suppress
 from datetime import timedelta
 
+from domain.budget import ROW_CHARACTERS, VIEW_BYTES, that_fit
 from domain.caller import Caller
-from domain.errors import Fault, Verdict
+from domain.errors import Fault, Problem, Verdict
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
 from domain.image.views import ImagePage, ImageView
+from domain.text import clean_untrusted
 from infra.uploads import UploadGrant
+from service.build_view import clipped
 from service.factory import Factory
 from service.ids import derived_id, is_build_id
 from service.image_uploads import received_bytes
@@ -89,7 +92,7 @@ async def list_images(
     require(caller, "list_images")
     async with factory.reads.org(caller.org_id) as reads:
         page = await reads.images.page(limit=min(limit, MOST_IMAGES), cursor=cursor, status=status)
-    return ImagePage(images=tuple(_shown(state) for state in page.images), next_cursor=page.next_cursor)
+    return ImagePage(images=tuple(_row(state) for state in page.images), next_cursor=page.next_cursor)
 
 
 async def delete_image(factory: Factory, caller: Caller, image_id: str) -> ImageView:
@@ -157,6 +160,15 @@ async def _view(factory: Factory, state: ImageState) -> ImageView:
     return view.model_copy(update={"upload_url": link, "received": await received_bytes(factory, state.image_id)})
 
 
+def _row(state: ImageState) -> ImageView:
+    """Make a list's line: what is wrong in a few words, and nothing that the list's other lines say too."""
+    view = _shown(state)
+    problems = tuple(
+        Problem(code=p.code, message=clean_untrusted(p.message, ROW_CHARACTERS)) for p in view.problems[:1]
+    )
+    return view.model_copy(update={"problems": problems, "next": None})
+
+
 def _shown(state: ImageState) -> ImageView:
     return ImageView(
         image_id=state.image_id,
@@ -169,7 +181,7 @@ def _shown(state: ImageState) -> ImageView:
         virtual_bytes=state.virtual_bytes,
         created_at=state.requested_at,
         upload_until=state.upload_until if state.status == "uploading" else None,
-        problems=state.problems,
+        problems=that_fit([clipped(problem) for problem in state.problems], VIEW_BYTES // 3),
         next=_NEXT[state.status],
     )
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from domain.budget import REPLY_BYTES, VIEW_BYTES, size_of, that_fit
 from domain.caller import Caller
-from domain.canonical import canonical_json, digest
+from domain.canonical import digest
 from domain.errors import Verdict
 from domain.recipe.defaults import default_packages
 from domain.recipe.schema import Recipe
@@ -19,7 +20,6 @@ from workflows.commands import ValidateInput
 
 RecipeDocument = Mapping[str, Any] | str
 _MOST_PROBLEMS = 20
-_RECIPE_BYTES = 6_000
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -74,15 +74,15 @@ async def validate_recipe(factory: Factory, caller: Caller, document: RecipeDocu
 def _judged(view: ValidationView) -> ValidationView:
     """Keep the answer small: the first problems, clipped, and the canonical document if it is not huge."""
     cut: list[str] = []
-    if len(view.problems) > _MOST_PROBLEMS:
-        cut.append(f"{len(view.problems) - _MOST_PROBLEMS} more problems")
-    recipe = view.recipe
-    if recipe is not None and len(canonical_json(recipe)) > _RECIPE_BYTES:
-        recipe = None
+    # Problems are told twice.
+    problems = that_fit([clipped(problem) for problem in view.problems[:_MOST_PROBLEMS]], REPLY_BYTES // 3)
+    if len(view.problems) > len(problems):
+        cut.append(f"{len(view.problems) - len(problems)} more problems")
+    shown = view.model_copy(update={"problems": problems})
+    if view.recipe is not None and size_of(shown) > VIEW_BYTES:
+        shown = shown.model_copy(update={"recipe": None})
         cut.append("the canonical recipe, which is what you sent with its defaults filled in")
-    problems = tuple(clipped(problem) for problem in view.problems[:_MOST_PROBLEMS])
-    words = f"Not shown: {'; '.join(cut)}." if cut else None
-    return view.model_copy(update={"problems": problems, "recipe": recipe, "cut": words})
+    return shown.model_copy(update={"cut": f"Not shown: {'; '.join(cut)}." if cut else None})
 
 
 def understood(factory: Factory, document: RecipeDocument) -> Recipe:

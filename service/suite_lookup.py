@@ -4,6 +4,7 @@ from domain.caller import Caller
 from domain.errors import Verdict
 from domain.suite.state import SuiteState
 from domain.suite.views import SuiteView
+from service.build_view import Detail
 from service.factory import Factory
 from service.ids import is_build_id
 from service.suite_targets import targets_of
@@ -32,9 +33,9 @@ async def existing_suite(factory: Factory, caller: Caller, suite_id: str) -> Sui
     return state
 
 
-async def shown(factory: Factory, caller: Caller, state: SuiteState, *, whole: bool = False) -> SuiteView:
+async def shown(factory: Factory, caller: Caller, state: SuiteState, *, document: Detail | None = None) -> SuiteView:
     """Describe a suite with what is bound to it now, and its latest run."""
     async with factory.reads.org(caller.org_id) as reads:
         targets = await targets_of(reads, state.bindings)
         runs = (await reads.test_runs.page(limit=1, kind="suite", target_id=state.suite_id)).runs
-    return suite_view(state, targets, latest=next(iter(runs), None), whole=whole)
+    return suite_view(state, targets, latest=next(iter(runs), None), document=document)

@@ -2,6 +2,7 @@
 
 from domain.caller import Caller
 from domain.suite.views import SuitePage, SuiteView
+from service.build_view import Detail
 from service.factory import Factory
 from service.permissions import require
 from service.suite_lookup import existing_suite, shown
@@ -30,15 +31,15 @@ async def list_suites(
     )
 
 
-async def get_suite(factory: Factory, caller: Caller, suite_id: str) -> SuiteView:
-    """Return a suite with its document.
+async def get_suite(factory: Factory, caller: Caller, suite_id: str, detail: Detail = "concise") -> SuiteView:
+    """Return a suite with its document; a long one only with `full`.
 
     Raises:
         Verdict: `suite.not_found`.
 
     """
     require(caller, "get_test_suite")
-    return await shown(factory, caller, await existing_suite(factory, caller, suite_id), whole=True)
+    return await shown(factory, caller, await existing_suite(factory, caller, suite_id), document=detail)
 
 
 async def suite_status(factory: Factory, caller: Caller, suite_id: str) -> SuiteView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from domain.canonical import canonical_json
+from domain.budget import ROW_CHARACTERS, VIEW_BYTES, size_of, that_fit
 from domain.errors import Problem
 from domain.suite.parse import ParsedSuite, parse_suite
 from domain.suite.readiness import Readiness, Target, judge
@@ -10,11 +10,12 @@ from domain.suite.schema import Slot
 from domain.suite.state import SuiteState
 from domain.suite.views import LatestRun, ReadinessView, SlotView, SuiteSummary, SuiteView
 from domain.test_run.views import RunSummary
-from service.build_view import clipped
+from domain.text import clean_untrusted
+from service.build_view import Detail, clipped
 
-_DOCUMENT_BYTES = 9_000
 _MOST_PROBLEMS = 12
 _MOST_CASES = 100
+_CUT = "The document is long and not shown: call get_test_suite with detail=full for all of it."
 
 
 def summary(state: SuiteState) -> SuiteSummary:
@@ -23,7 +24,7 @@ def summary(state: SuiteState) -> SuiteSummary:
     return SuiteSummary(
         suite_id=state.suite_id,
         name=state.name,
-        description=str(document.get("description", "")),
+        description=clean_untrusted(str(document.get("description", "")), ROW_CHARACTERS),
         slots=state.slots,
         bound=tuple(binding.slot for binding in state.bindings),
         cases=len(document.get("cases", ())),
@@ -38,15 +39,13 @@ def suite_view(
     targets: Mapping[str, Target],
     *,
     latest: RunSummary | None = None,
-    whole: bool = False,
+    document: Detail | None = None,
     replayed: bool = False,
 ) -> SuiteView:
-    """Describe a suite and whether it can be run as it is; with `whole` also its document, if it is not huge."""
+    """Describe a suite and whether it can be run as it is; with its document if that fits, or in any case (full)."""
     parsed = parse_suite(state.document)
     readiness = judge(parsed, targets)
-    fits = len(canonical_json(state.document)) <= _DOCUMENT_BYTES
-    cut = None if fits or not whole else "The document is too large for this answer; it is what was sent last."
-    return SuiteView(
+    view = SuiteView(
         suite_id=state.suite_id,
         name=state.name,
         version=state.version,
@@ -57,10 +56,12 @@ def suite_view(
         cases=_cases(parsed),
         readiness=_readiness(readiness),
         latest_run=None if latest is None else _latest(latest),
-        document=state.document if whole and fits else None,
+        document=None if document is None else state.document,
         next=_next(readiness, latest),
-        cut=cut,
     )
+    if document != "concise" or size_of(view) <= VIEW_BYTES:
+        return view
+    return view.model_copy(update={"document": None, "cut": _CUT})
 
 
 def _slot(slot: Slot, state: SuiteState, target: Target | None) -> SlotView:
@@ -92,11 +93,11 @@ def _readiness(readiness: Readiness) -> ReadinessView:
 
 
 def _shown(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    rest = len(problems) - _MOST_PROBLEMS
-    if rest <= 0:
-        return tuple(map(clipped, problems))
-    more = Problem(code="suite.more_problems", message=f"and {rest} more of this kind")
-    return (*map(clipped, problems[:_MOST_PROBLEMS]), more)
+    kept = that_fit([clipped(problem) for problem in problems[:_MOST_PROBLEMS]], VIEW_BYTES // 4)
+    rest = len(problems) - len(kept)
+    if not rest:
+        return kept
+    return (*kept, Problem(code="suite.more_problems", message=f"and {rest} more of this kind"))
 
 
 def _latest(run: RunSummary) -> LatestRun:

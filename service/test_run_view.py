@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+from domain.budget import LONG_VIEW_BYTES, ROW_CHARACTERS, VIEW_BYTES, size_of, that_fit
+from domain.canonical import canonical_json
 from domain.test_run.compare import compare
 from domain.test_run.reporting import report_of
 from domain.test_run.results import StepResult
@@ -20,7 +23,6 @@ from domain.text import clean_untrusted
 from service.build_view import Detail, clipped
 from workflows.test_run_models import workflow_id
 
-VIEW_BYTES = 14_000
 _TEXT = 300
 _MOST_PROBLEMS = 12
 _MOST_CASES = 100
@@ -28,8 +30,13 @@ _MOST_FAILED = 12
 _MOST_RESULTS = 60
 _MOST_SHOWN = 200  # results of all cases together
 _MOST_CHANGES = 20
+_SHORTEST = 16  # a parameter where there are many
+_FEW_FILES = 6  # the reports come first
 # How much is shown, from all down to what always fits: results and problems of each case, and cases.
-_LEVELS = ((60, 12, 100), (12, 12, 100), (6, 6, 100), (3, 3, 100), (1, 1, 100), (0, 1, 100), (0, 1, 40), (0, 0, 40))
+_LEVELS = (
+    *((60, 12, 100), (12, 12, 100), (6, 6, 100), (3, 3, 100), (1, 1, 100)),
+    *((1, 1, 40), (0, 1, 40), (0, 0, 40), (0, 0, 20), (0, 0, 8)),
+)
 
 FOLLOW = "Call get_test_run with this run_id and wait_s=25 to follow it."
 
@@ -70,18 +77,18 @@ def run_view(
         updated_at=state.updated_at,
         seconds=state.seconds,
         rerun_of=state.plan.rerun_of,
-        parameters=state.plan.parameters,
+        parameters=_parameters(state),
         progress=_progress(state, now, previous),
         counts=state.counts,
         machines=_machines(state, now),
         cases=tuple(_case(case, detail, room) for case in state.cases[:_MOST_CASES]),
-        problems=tuple(clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]),
+        problems=that_fit([clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]], VIEW_BYTES // 3),
         comparison=_comparison(state, previous) if previous is not None and state.terminal else None,
-        files=tuple(files),
+        files=tuple(files if detail == "full" else files[:_FEW_FILES]),
         held_until=_held(state, now),
         next=_next(state, now),
     )
-    return _fitted(view)
+    return _fitted(view, LONG_VIEW_BYTES if detail == "full" else VIEW_BYTES, len(files))
 
 
 def _progress(state: RunState, now: datetime, previous: RunState | None) -> RunProgress | None:
@@ -148,7 +155,7 @@ def _result(result: StepResult) -> ResultView:
         slot=result.slot,
         description=clean_untrusted(result.description, _TEXT),
         type=result.type,
-        params=result.params,
+        params={name: _short(value) for name, value in result.params.items()},
         passed=result.passed,
         expected=clean_untrusted(result.expected, _TEXT),
         found=clean_untrusted(result.found, _TEXT),
@@ -157,23 +164,37 @@ def _result(result: StepResult) -> ResultView:
     )
 
 
+def _short(value: Any, longest: int = ROW_CHARACTERS) -> Any:  # noqa: ANN401 - a parameter of any assertion
+    """Clip what may be a whole file, and leave what a program reads as it is."""
+    if isinstance(value, str):
+        return clean_untrusted(value, longest)
+    whole = canonical_json(value).decode()
+    return value if len(whole) <= longest else clean_untrusted(whole, longest)
+
+
+def _parameters(state: RunState) -> dict[str, str | bool | int]:
+    given = state.plan.parameters
+    longest = max(_SHORTEST, min(ROW_CHARACTERS, _TEXT * 4 // max(1, len(given))))
+    return {name: _short(value, longest) for name, value in given.items()}
+
+
 def _comparison(state: RunState, previous: RunState) -> ComparisonView:
     found = compare(report_of(state), report_of(previous))
     return ComparisonView(previous_run_id=previous.run_id, summary=found.summary, changes=found.changes[:_MOST_CHANGES])
 
 
-def _fitted(view: RunView) -> RunView:
+def _fitted(view: RunView, most_bytes: int, files: int) -> RunView:
     """Leave out results, those that hold first, then cases that passed, until the view fits; say what is not there."""
     fitted = view
     for results, problems, cases in _LEVELS:
         fitted = _cut(view, results, problems, cases)
-        if len(fitted.model_dump_json(exclude_none=True)) <= VIEW_BYTES:
+        if size_of(fitted) <= most_bytes:
             break
-    words = _missing(view, fitted)
+    words = _missing(view, fitted, files)
     return fitted.model_copy(update={"cut": " ".join(words)}) if words else fitted
 
 
-def _missing(view: RunView, fitted: RunView) -> list[str]:
+def _missing(view: RunView, fitted: RunView, files: int) -> list[str]:
     shown = [result for case in fitted.cases for result in case.results]
     missing = sum(case.passed + case.failed for case in view.cases) - len(shown)
     hidden = sum(case.failed for case in view.cases) - sum(not result.passed for result in shown)
@@ -184,6 +205,8 @@ def _missing(view: RunView, fitted: RunView) -> list[str]:
         words.append(f"{missing} results are counted but not shown{failed}.")
     if unseen > 0:
         words.append(f"{unseen} cases are counted but not shown.")
+    if files > len(fitted.files):
+        words.append(f"{files - len(fitted.files)} more files are kept.")
     advice = "Call get_test_run with detail=full for more; the report in files has all."
     return [*words, advice] if words else []
 

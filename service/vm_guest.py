@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from domain.budget import VIEW_BYTES, clip_bytes
 from domain.caller import Caller
 from domain.errors import Fault
 from domain.model import Value
@@ -16,7 +17,7 @@ from service.permissions import require
 from service.vm_lookup import visible_vm
 
 LONGEST_COMMAND = 20
-STREAM_CHARACTERS = 4_000
+STREAM_BYTES = VIEW_BYTES // 2
 _TEXT_CHARACTERS = 2_000
 _LARGEST_PICTURE = 4 << 20
 
@@ -56,12 +57,13 @@ async def run_vm_command(
     with problems_of("vm.bad_command"):
         order = o.RunCommand(command_id=command_id, requested_by=caller.subject, **command.model_dump())
     done = await factory.vms.run_command(vm_id, order)
+    out, err = clean_untrusted(done.stdout), clean_untrusted(done.stderr)
     return CommandView(
         vm_id=vm_id,
         status=done.status,
-        stdout=clean_untrusted(done.stdout, STREAM_CHARACTERS),
-        stderr=clean_untrusted(done.stderr, STREAM_CHARACTERS),
-        truncated=done.truncated or max(len(done.stdout), len(done.stderr)) > STREAM_CHARACTERS,
+        stdout=clip_bytes(out, STREAM_BYTES),
+        stderr=clip_bytes(err, STREAM_BYTES),
+        truncated=done.truncated or max(len(out.encode()), len(err.encode())) > STREAM_BYTES,
         via=done.via,
         seconds=done.seconds,
     )

@@ -15,6 +15,7 @@ from service.vm_lookup import visible_vm
 from service.vm_view import accepted, snapshot_view, summary, vm_view
 
 MOST_VMS = 50
+MOST_SNAPSHOTS = 80
 
 
 class VmListQuery(Value):
@@ -71,8 +72,8 @@ async def get_vm(
     return vm_view(state, now=factory.now(), position=await _position(factory, state))
 
 
-async def list_snapshots(factory: Factory, caller: Caller, vm_id: str) -> SnapshotList:
-    """List a machine's snapshots, oldest first.
+async def list_snapshots(factory: Factory, caller: Caller, vm_id: str, limit: int = 20) -> SnapshotList:
+    """List a machine's newest snapshots, oldest first.
 
     Raises:
         Verdict: `vm.not_found`.
@@ -81,7 +82,10 @@ async def list_snapshots(factory: Factory, caller: Caller, vm_id: str) -> Snapsh
     require(caller, "list_snapshots")
     state = await visible_vm(factory, caller, vm_id)
     kept = state.snapshots if state is not None else ()
-    return SnapshotList(vm_id=vm_id, snapshots=tuple(snapshot_view(snapshot) for snapshot in kept))
+    shown = kept[-min(limit, MOST_SNAPSHOTS) :]
+    older = len(kept) - len(shown)
+    cut = f"{older} older ones are not shown: call list_snapshots with a higher limit." if older else None
+    return SnapshotList(vm_id=vm_id, snapshots=tuple(snapshot_view(snapshot) for snapshot in shown), cut=cut)
 
 
 def _version(state: VmState | None) -> int:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from domain.budget import ROW_CHARACTERS, VIEW_BYTES, that_fit
 from domain.text import clean_untrusted
 from domain.vm.inputs import workflow_id
 from domain.vm.state import OrderState, SnapshotState, VmState
@@ -33,7 +34,7 @@ def summary(state: VmState) -> VmSummary:
         created_at=state.requested_at,
         updated_at=state.updated_at,
         expires_at=state.expires_at,
-        trouble=clean_untrusted(trouble, 200) if trouble else None,
+        trouble=clean_untrusted(trouble, ROW_CHARACTERS) if trouble else None,
     )
 
 
@@ -89,7 +90,7 @@ def vm_view(
         idle_stop=spec.idle_stop,
         owner=state.owner,
         reason=clean_untrusted(state.reason, _REASON) if state.reason else None,
-        problems=tuple(clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]),
+        problems=that_fit([clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]], VIEW_BYTES // 3),
         snapshots=tuple(snapshot_view(snapshot) for snapshot in state.snapshots[-_MOST_SNAPSHOTS:]),
         commands=tuple(_order(order) for order in state.orders[-_MOST_COMMANDS:]),
         note=state.note,

@@ -15,6 +15,7 @@ from cli.client.words import plain
 from domain.views import LogLine, LogView
 
 _ALL: Final[Mapping[str, Any]] = MappingProxyType({})
+MOST_LINES: Final = 150  # the most that one answer holds
 _WAIT_SECONDS: Final = 10
 _PAUSE: Final = 0.5
 _PATIENCE: Final = 60  # tries while the factory is away, one a second
@@ -35,7 +36,8 @@ async def show_log(  # noqa: PLR0913 - the command's options
 
     `chosen` are the tool's arguments for what is looked for (`search`, `start`, …).
     """
-    arguments: dict[str, Any] = {"build_id": given, "tail": tail, **chosen}
+    asked = {"limit": MOST_LINES, **chosen}
+    arguments: dict[str, Any] = {"build_id": given, "tail": tail, **asked}
     away = 0
     while True:
         try:
@@ -55,7 +57,7 @@ async def show_log(  # noqa: PLR0913 - the command's options
         if not view.lines:
             await pause(_PAUSE)
         wait = _WAIT_SECONDS if follow else None
-        arguments = {"build_id": view.build_id, **chosen, "cursor": view.next_cursor, "wait_s": wait}
+        arguments = {"build_id": view.build_id, **asked, "cursor": view.next_cursor, "wait_s": wait}
 
 
 def _print(view: LogView, output: Output, *, numbers: bool) -> None:

@@ -168,7 +168,8 @@ async def update_suite(session: Tools, output: Output, *, given: str, document: 
 
 async def show_suite(session: Tools, output: Output, *, given: str, tool: str) -> int:
     """Show a suite; its status ends with 1 if it cannot be run."""
-    answer = await session.call(tool, {"suite_id": await resolve_suite(session, given)})
+    whole = {"detail": "full"} if tool == "get_test_suite" else {}
+    answer = await session.call(tool, {"suite_id": await resolve_suite(session, given), **whole})
     code = _shown(answer, output)
     readiness = SuiteView.model_validate(answer, extra="ignore").readiness
     blocked = tool == "get_test_suite_status" and readiness is not None and not readiness.ready
@@ -230,7 +231,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 async def _values(session: Tools, suite_id: str, given: Sequence[str]) -> dict[str, str | bool | int]:
     """Give each value the type that its parameter has."""
-    answer = await session.call("get_test_suite", {"suite_id": suite_id})
+    answer = await session.call("get_test_suite", {"suite_id": suite_id, "detail": "full"})
     document = SuiteView.model_validate(answer, extra="ignore").document or {}
     defaults = {str(p.get("name")): p.get("default") for p in document.get("parameters", ())}
     return {name: _typed(value, defaults.get(name, "")) for name, value in map(_pair, given)}

@@ -14,7 +14,7 @@ from cli.client.failures import TransferFailed, Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.tools import Tools
 from cli.client.transfer import open_client
-from cli.client.vm_ids import resolve_snapshot, resolve_vm
+from cli.client.vm_ids import ALL_SNAPSHOTS, resolve_snapshot, resolve_vm
 from cli.client.vm_view import exit_code, follow_vm, parse_vm, render_vm, snapshot_table, vm_table
 from cli.client.words import plain
 from domain.console import ConsoleLink
@@ -141,7 +141,8 @@ async def drop_snapshot(
 
 async def list_snapshots(session: Tools, output: Output, *, given: str) -> int:
     """List a machine's snapshots."""
-    answer = await session.call("list_snapshots", {"vm_id": await resolve_vm(session, given)})
+    asked = {"vm_id": await resolve_vm(session, given), "limit": ALL_SNAPSHOTS}
+    answer = await session.call("list_snapshots", asked)
     if output.as_json:
         output.json(answer)
         return exits.OK

@@ -11,6 +11,7 @@ from domain.vm.views import SnapshotList, VmPage
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PREFIX: Final = re.compile(r"[0-9a-f][0-9a-f-]{2,35}")
 _RECENT: Final = 50  # the most that one page holds
+ALL_SNAPSHOTS: Final = 80  # the most that one answer holds
 
 
 async def resolve_vm(session: Tools, given: str) -> str:
@@ -42,7 +43,8 @@ async def resolve_snapshot(session: Tools, vm_id: str, given: str) -> str:
     text = given.strip().lower()
     if _UUID.fullmatch(text):
         return text
-    answer = SnapshotList.model_validate(await session.call("list_snapshots", {"vm_id": vm_id}), extra="ignore")
+    listed = await session.call("list_snapshots", {"vm_id": vm_id, "limit": ALL_SNAPSHOTS})
+    answer = SnapshotList.model_validate(listed, extra="ignore")
     newest = answer.snapshots[::-1]
     named = [s.snapshot_id for s in newest if text == "latest" or s.name == given.strip()]
     if named:

@@ -1,10 +1,9 @@
 """A test run in a line."""
 
+from domain.budget import ROW_CHARACTERS
 from domain.test_run.state import CaseState, RunState
 from domain.test_run.views import RunSummary
 from domain.text import clean_untrusted
-
-_LONGEST = 240
 
 
 def summarise(state: RunState) -> RunSummary:
@@ -29,10 +28,10 @@ def first_failure(state: RunState) -> str | None:
     """Say what went wrong first, in one line; nothing if nothing did."""
     wrong = next((case for case in state.cases if case.status in {"error", "failed"}), None)
     if wrong is not None:
-        return clean_untrusted(" ".join(f"{wrong.name}: {why(wrong)}".split()), _LONGEST)
+        return clean_untrusted(" ".join(f"{wrong.name}: {why(wrong)}".split()), ROW_CHARACTERS)
     if state.problems:
-        return clean_untrusted(state.problems[0].message, _LONGEST)
-    return clean_untrusted(state.reason, _LONGEST) if state.status == "cancelled" and state.reason else None
+        return clean_untrusted(state.problems[0].message, ROW_CHARACTERS)
+    return clean_untrusted(state.reason, ROW_CHARACTERS) if state.status == "cancelled" and state.reason else None
 
 
 def why(case: CaseState) -> str:

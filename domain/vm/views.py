@@ -44,10 +44,11 @@ class SnapshotView(Value):
 
 
 class SnapshotList(Value):
-    """The snapshots of one machine, oldest first."""
+    """The newest snapshots of one machine, oldest first. `cut` says how many older ones are not shown."""
 
     vm_id: str
     snapshots: tuple[SnapshotView, ...]
+    cut: str | None = None
 
 
 class VmSummary(Value):

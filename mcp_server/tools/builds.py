@@ -14,7 +14,7 @@ from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, face
 from mcp_server.tools.recipes import Recipe
 from service import build_commands, build_create, build_delete, build_log, build_queries, downloads
-from service.build_log import MOST_LINES, LogQuery
+from service.build_log import MOST_LINES, USUAL_LINES, LogQuery
 from service.build_queries import LONGEST_WAIT, MOST_BUILDS, StatusQuery
 from service.build_view import Detail
 from service.factory import Factory
@@ -120,7 +120,7 @@ class BuildTools:
         cursor: Annotated[
             str | None, Field(description="next_cursor of the part before; without it and tail, the beginning.")
         ] = None,
-        limit: Annotated[int, Field(ge=1, le=MOST_LINES, description="How many lines at most.")] = 100,
+        limit: Annotated[int, Field(ge=1, le=MOST_LINES, description="How many lines at most.")] = USUAL_LINES,
         step: Annotated[StepName | None, Field(description="Only this step's lines.")] = None,
         wait_s: Wait = 0,
         start: Annotated[

@@ -12,6 +12,7 @@ from mcp_server.face import READ, RESUME, START, face
 from mcp_server.tools.builds import RequestKey
 from mcp_server.tools.tests import Cursor, Hold, Limit, Status
 from service import suite_commands, suite_queries, test_run_queries, test_run_start
+from service.build_view import Detail
 from service.factory import Factory
 from service.test_run_plans import SuiteRunAsk
 from service.test_run_queries import RunQuery
@@ -61,9 +62,14 @@ class SuiteTools:
         )
 
     @face("Show a test suite", READ)
-    async def get_test_suite(self, ctx: Context[Any, Any], suite_id: SuiteId) -> SuiteView:
+    async def get_test_suite(
+        self,
+        ctx: Context[Any, Any],
+        suite_id: SuiteId,
+        detail: Annotated[Detail, Field(description="full: the document too if it is long.")] = "concise",
+    ) -> SuiteView:
         """Show one suite: slots, cases, what it still needs, and its whole document, ready to be changed."""
-        return await suite_queries.get_suite(self._factory, self._caller_of(ctx), suite_id)
+        return await suite_queries.get_suite(self._factory, self._caller_of(ctx), suite_id, detail)
 
     @face("Change a test suite", RESUME)
     async def update_test_suite(

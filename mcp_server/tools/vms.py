@@ -17,7 +17,7 @@ from service import vm_commands, vm_create, vm_guest, vm_queries
 from service.factory import Factory
 from service.vm_create import VmWish
 from service.vm_guest import LONGEST_COMMAND, GuestCommand
-from service.vm_queries import MOST_VMS, VmListQuery
+from service.vm_queries import MOST_SNAPSHOTS, MOST_VMS, VmListQuery
 
 VmId = Annotated[str, Field(description="The machine's id, a UUID.")]
 SnapshotId = Annotated[str, Field(description="The snapshot's id, from list_snapshots.")]
@@ -204,9 +204,14 @@ class VmTools:
         )
 
     @face("List snapshots", READ)
-    async def list_snapshots(self, ctx: Context[Any, Any], vm_id: VmId) -> SnapshotList:
+    async def list_snapshots(
+        self,
+        ctx: Context[Any, Any],
+        vm_id: VmId,
+        limit: Annotated[int, Field(ge=1, le=MOST_SNAPSHOTS, description="The newest so many.")] = 20,
+    ) -> SnapshotList:
         """List a machine's snapshots, oldest first, and which of them hold its memory."""
-        return await vm_queries.list_snapshots(self._factory, self._caller_of(ctx), vm_id)
+        return await vm_queries.list_snapshots(self._factory, self._caller_of(ctx), vm_id, limit)
 
     @face("Remove a snapshot", END)
     async def delete_snapshot(

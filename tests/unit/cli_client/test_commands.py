@@ -204,7 +204,10 @@ async def test_a_search_in_a_log_is_asked_to_its_end_and_shows_numbers() -> None
     tools, screen = FakeTools(get_build_log=[first, last]), Screen()
     chosen = {"search": "error", "context": 2}
     assert await logs.show_log(tools, screen.output, given="latest", tail=None, follow=False, chosen=chosen) == 0
-    assert tools.asked[1] == ("get_build_log", {"build_id": BUILD_ID, **chosen, "cursor": "a"})
+    assert tools.asked[1] == (
+        "get_build_log",
+        {"build_id": BUILD_ID, "limit": logs.MOST_LINES, **chosen, "cursor": "a"},
+    )
     assert screen.out.split()[0] == "7"
 
 

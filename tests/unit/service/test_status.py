@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.budget import LONG_VIEW_BYTES, size_of
 from domain.build import events as e
 from domain.errors import Problem, Verdict
 from domain.verification import AssertionResult, VerificationReport
@@ -12,7 +13,6 @@ from event_store.models.builds import StepDuration
 from infra.ports import LogRecord
 from service.admission.credentials import OPERATOR
 from service.build_queries import StatusQuery, get_build_status, list_builds
-from service.build_view import VIEW_BYTES
 from tests.fakes.factory import NOW, STRANGER, World, failed
 
 ID = "11111111-1111-4111-8111-111111111111"
@@ -174,7 +174,7 @@ async def test_concise_shows_what_failed_and_counts_the_rest(world: World) -> No
 async def test_a_huge_report_is_cut_passed_results_first(world: World) -> None:
     world.build(verified(report(passed=500, failed=3, found="y" * 5000)), build_id=ID)
     view = await get_build_status(world.factory, OPERATOR, ID, StatusQuery(detail="full"))
-    assert len(view.model_dump_json()) < VIEW_BYTES + 1000
+    assert size_of(view) < LONG_VIEW_BYTES + 1000
     assert sum(not r.passed for r in view.reports[0].results) == 3
     assert view.cut is not None
     assert "all passed" in view.cut

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from domain.artifacts import Artifact, Blob
+from domain.budget import LONG_VIEW_BYTES, size_of
 from domain.build import events as e
 from domain.errors import Verdict
 from domain.test_run.commands import AnyTestRunCommand, CancelRun, FailRun, FinishRun, HoldMachines, RecordReport
@@ -17,7 +18,6 @@ from service.suite_queries import get_suite, list_suites, suite_status
 from service.test_run_plans import SuiteRunAsk, VerificationAsk
 from service.test_run_queries import RunQuery, cancel_run, get_run, list_runs, list_suite_runs
 from service.test_run_start import run_suite, run_verification
-from service.test_run_view import VIEW_BYTES
 from tests.fakes.factory import NOW, STRANGER, World
 from tests.fakes.suites import SUITE, asked_run, ended_case, plan_of_cases
 
@@ -270,7 +270,7 @@ async def test_a_huge_run_is_cut_with_what_failed_first(world: World) -> None:
         world.tests.tell(ID, *ended_case(name, passed=False, found="y" * 5000))
     world.tests.tell(ID, FinishRun())
     view = await shown(world, ID, detail="full")
-    assert len(view.model_dump_json(exclude_none=True)) < VIEW_BYTES + 1000
+    assert size_of(view) < LONG_VIEW_BYTES + 1000
     assert view.cut is not None
     assert "failed" in view.cut
 

@@ -222,7 +222,7 @@ async def test_what_a_guest_says_is_cleaned_and_capped(world: World) -> None:
     view = await vm_guest.run_vm_command(world.factory, OPERATOR, VM, GuestCommand(argv=("cat", "x")), request_key="k")
     assert (view.status, view.stderr, view.truncated, view.untrusted) == (3, "oops", True, True)
     assert view.stdout.startswith("red\n")
-    assert len(view.stdout) == 4000
+    assert len(view.stdout) == vm_guest.STREAM_BYTES
     assert (world.vms.ran[0].argv, world.vms.ran[0].requested_by) == (("cat", "x"), "operator")
 
 
