@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from cli.stack.lasting import Complaint
 from cli.stack.logfile import RotatingLog
 
 _CHUNK = 1 << 16
@@ -30,14 +31,20 @@ class Child:
 
     @classmethod
     async def start(
-        cls, argv: tuple[str, ...], env: Mapping[str, str], log: RotatingLog, notify: Path | None = None
+        cls,
+        argv: tuple[str, ...],
+        env: Mapping[str, str],
+        log: RotatingLog,
+        notify: Path | None = None,
+        complaint: Complaint | None = None,
     ) -> "Child":
         """Start `argv` with exactly the environment `env`.
 
-        With `notify` a socket is made there, at which the program says that it is ready.
+        With `notify` a socket is made there, at which the program says that it is ready. `complaint` hears all that
+        it writes.
         """
         with contextlib.ExitStack() as resources:
-            output = resources.enter_context(OutputPipe(log))
+            output = resources.enter_context(OutputPipe(log, complaint))
             environment = dict(env)
             channel = None
             if notify is not None:
@@ -105,10 +112,11 @@ class Child:
 
 
 class OutputPipe:
-    """Brings what a program writes into its log."""
+    """Brings what a program writes into its log, and before whoever listens for a complaint."""
 
-    def __init__(self, log: RotatingLog) -> None:
+    def __init__(self, log: RotatingLog, complaint: Complaint | None = None) -> None:
         self._log = log
+        self._complaint = complaint
         self._loop = asyncio.get_running_loop()
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self._read_end, False)
@@ -142,6 +150,8 @@ class OutputPipe:
         if not chunk:
             self._done()
             return False
+        if self._complaint is not None:
+            self._complaint.listen(chunk)
         # On a full disk the part's words are lost; were they not read on, the part would stop in its write.
         with contextlib.suppress(OSError):
             self._log.write(chunk)

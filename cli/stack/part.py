@@ -49,13 +49,25 @@ class Ends(Value):
 Probe = Annotated[Answers | Listens | ServesPostgres | Notifies | Ends, Field(discriminator="kind")]
 
 
+class LastingError(Value):
+    """An error that a program keeps after its cause is gone: a full disk. A new start ends it.
+
+    `said` is how its log tells of one; `folder` is on the disk, which is well again with `room_bytes` free.
+    """
+
+    said: bytes
+    folder: Path
+    room_bytes: int
+
+
 class Part(Value):
     """A program that the supervisor keeps running.
 
     `env` is its whole environment; `after` names the parts that must be ready before it starts and
     that are stopped after it. Seconds throughout: `ready_seconds` is how long it may take to become
     ready, `stop_seconds` how long it has from `stop_signal` until it is killed. `leaves` are the
-    files that it makes outside the data folder and does not remove itself.
+    files that it makes outside the data folder and does not remove itself. One with a `lasting_error`
+    is started anew when it is stuck in it.
     """
 
     name: str
@@ -68,6 +80,7 @@ class Part(Value):
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 5.0
     leaves: tuple[Path, ...] = ()
+    lasting_error: LastingError | None = None
 
     @property
     def once(self) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from cli.stack.endpoints import Endpoints
 from cli.stack.environment import ROOT, Environments
-from cli.stack.part import Answers, Ends, Listens, Notifies, Part, ServesPostgres
+from cli.stack.part import Answers, Ends, LastingError, Listens, Notifies, Part, ServesPostgres
 from infra import embedded_postgres, libvirt_daemon
 from infra.libvirt_paths import LibvirtPaths
 from infra.settings import Settings
@@ -17,6 +17,7 @@ SEARCH_ATTRIBUTES: Final = ("JobKind", "JobState", "OrgId", "Recipe")
 
 _WEED_MEMORY: Final = "256MiB"
 _WEED_VOLUMES: Final = 100  # of 1 GiB each; a volume takes space only as it fills
+_WEED_ROOM: Final = 64 << 20
 _WEED_GRPC: Final = (
     ("s3", "s3_grpc"),
     ("filer", "s3_filer_grpc"),
@@ -121,6 +122,9 @@ def _s3(settings: Settings, environments: Environments, ports: dict[str, int]) -
             settings.run / "filer.sock",
             settings.run / "s3.sock",
         ),
+        # Its index keeps the error of a write that failed, and refuses every other until it is opened anew
+        # (https://github.com/syndtr/goleveldb/issues/196).
+        lasting_error=LastingError(said=b"no space left on device", folder=settings.home / "s3", room_bytes=_WEED_ROOM),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.stack.child import Child
+from cli.stack.lasting import Complaint
 from cli.stack.logfile import RotatingLog, last_lines
 from cli.stack.part import Part
 from cli.stack.probes import wait_until_ready
@@ -102,7 +103,8 @@ class Supervisor:
         note: str | None = None
         while True:
             self._tell(unit, "starting", note)
-            child = await self._start(unit)
+            complaint = Complaint(unit.part.lasting_error)
+            child = await self._start(unit, complaint)
             problem = await self._until_ready(unit, child)
             if problem is None:
                 unit.was_ready = True
@@ -110,14 +112,14 @@ class Supervisor:
                 self._tell(unit, "done" if unit.part.once else "ready")
                 if unit.part.once:
                     return
-                problem = _describe(await child.wait())
+                problem = await _until_over(unit.part, child, complaint)
             unit.ready.clear()
             note = await self._mourn(unit, problem)
 
-    async def _start(self, unit: _Unit) -> Child:
+    async def _start(self, unit: _Unit, complaint: Complaint) -> Child:
         notify = self._run / f"{unit.part.name}.notify" if unit.part.notifies else None
         try:
-            child = await Child.start(unit.part.argv, unit.part.env, RotatingLog(unit.log), notify)
+            child = await Child.start(unit.part.argv, unit.part.env, RotatingLog(unit.log), notify, complaint)
         except OSError as error:
             raise Fault.because(
                 "stack.cannot_start", f"{unit.part.name} could not be started: {error}", next="Run: openfactory doctor"
@@ -201,6 +203,23 @@ class Supervisor:
         # A full disk must not take the stack down with it.
         with contextlib.suppress(OSError):
             self._on_change(state)
+
+
+async def _until_over(part: Part, child: Child, complaint: Complaint) -> str:
+    """Wait for the end of a part that was ready, or end it when it is stuck; say why it is over."""
+    ended = asyncio.create_task(child.wait())
+    stuck = asyncio.create_task(complaint.outlasts_its_cause())
+    try:
+        await asyncio.wait({ended, stuck}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return _describe(ended.result())
+        stuck.result()
+    finally:
+        for task in (ended, stuck):
+            task.cancel()
+        await asyncio.gather(ended, stuck, return_exceptions=True)
+    await child.stop(part.stop_signal, part.stop_seconds)
+    return "was started anew, its disk having been full and having room again"
 
 
 async def _wait(event: asyncio.Event) -> None:

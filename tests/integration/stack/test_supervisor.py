@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from cli.stack import leftovers
-from cli.stack.part import Ends, Part
+from cli.stack.part import Ends, LastingError, Part
 from cli.stack.restarts import RestartPolicy
 from cli.stack.state import PartState
 from cli.stack.supervisor import Supervisor
 from domain.errors import Fault
 from tests.integration.stack.programs import (
+    COMPLAINS_ONCE,
     DIES,
     HAS_A_CHILD_IN_ITS_OWN_SESSION,
     IGNORES_SIGTERM,
@@ -99,6 +100,16 @@ async def test_a_part_that_is_killed_is_started_again_while_the_others_go_on(tmp
         assert other.pid is not None
         assert alive(other.pid)
     assert len([s for s in stack.told if s.name == "b" and s.condition == "ready"]) == 1
+
+
+async def test_a_part_that_is_stuck_in_an_error_whose_cause_is_gone_is_started_anew(tmp_path: Path) -> None:
+    error = LastingError(said=b"cannot go on", folder=tmp_path, room_bytes=1)
+    async with running(tmp_path, part(tmp_path, "stuck", COMPLAINS_ONCE, lasting_error=error)) as stack:
+        first = await stack.until("stuck", "ready")
+        again = await stack.until("stuck", "ready", restarts=1)
+        assert again.pid != first.pid
+    told = next(s for s in stack.told if s.condition == "restarting")
+    assert "having room again" in str(told.note)
 
 
 async def test_a_part_that_never_comes_up_ends_the_stack_and_names_its_log(tmp_path: Path) -> None:
