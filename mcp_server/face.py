@@ -30,9 +30,10 @@ _FACE = "__openfactory_face__"
 _MOST_PROBLEMS, _PROBLEM_BYTES = 20, 5_000  # told twice, and the first of them once more
 _WITH_DATA = "2025-06-18"  # the first version whose clients know structured answers
 
-READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
-# A create that is repeated with its request_key changes nothing; without one it is a new build.
-START = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+# What destroys and what may be repeated is asked only of tools that change something.
+READ = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+# A create that is repeated with its request_key changes nothing; without one it is a new build, which is the default.
+START = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 RESUME = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 

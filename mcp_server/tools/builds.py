@@ -21,16 +21,10 @@ from service.factory import Factory
 
 BuildId = Annotated[
     str,
-    Field(
-        description="A build's id (its first digits do), or latest or latest-verified, also of a recipe: latest:demo."
-    ),
+    Field(description="Its id or first digits; or latest, latest-verified, also of a recipe: latest:demo."),
 ]
-RequestKey = Annotated[
-    str | None, Field(description="A fresh UUID; a request that is repeated with the same one is done once.")
-]
-Wait = Annotated[
-    float, Field(ge=0, le=LONGEST_WAIT, description="Wait up to this many seconds (at most 25) for something new.")
-]
+RequestKey = Annotated[str | None, Field(description="A fresh UUID: what is asked again with it is done once.")]
+Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT, description="Wait so many seconds for something new.")]
 
 
 class BuildTools:

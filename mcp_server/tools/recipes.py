@@ -19,6 +19,7 @@ Recipe = Annotated[
         "startupScripts, tests. get_recipe shows whole examples."
     ),
 ]
+Draft = Annotated[dict[str, Any] | str, Field(description="A recipe, as for create_build.")]
 
 
 class RecipeTools:
@@ -43,7 +44,7 @@ class RecipeTools:
         return await recipes.get_recipe(self._factory, self._caller_of(ctx), name)
 
     @face("Check a recipe", READ)
-    async def validate_recipe(self, ctx: Context[Any, Any], recipe: Recipe) -> ValidationView:
+    async def validate_recipe(self, ctx: Context[Any, Any], recipe: Draft) -> ValidationView:
         """Check a recipe without building anything: its form, its own contradictions, and whether every package exists.
 
         All problems come at once, each with a path into the recipe, a code and suggestions. `valid: false` is an

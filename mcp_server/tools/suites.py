@@ -17,7 +17,7 @@ from service.factory import Factory
 from service.test_run_plans import SuiteRunAsk
 from service.test_run_queries import RunQuery
 
-SuiteId = Annotated[str, Field(description="A suite's id, a UUID.")]
+SuiteId = Annotated[str, Field(description="The suite's id.")]
 Suite = Annotated[
     dict[str, Any] | str,
     Field(

@@ -18,7 +18,7 @@ from service.factory import Factory
 from service.test_run_plans import VerificationAsk
 from service.test_run_queries import MOST_RUNS, RunQuery
 
-RunId = Annotated[str, Field(description="A run's id, a UUID.")]
+RunId = Annotated[str, Field(description="The run's id.")]
 Hold = Annotated[
     int,
     Field(ge=0, le=LONGEST_HOLD // 60, description="If it does not pass, keep its machines so many minutes."),

@@ -19,7 +19,7 @@ from service.vm_create import VmWish
 from service.vm_guest import LONGEST_COMMAND, GuestCommand
 from service.vm_queries import MOST_SNAPSHOTS, MOST_VMS, VmListQuery
 
-VmId = Annotated[str, Field(description="The machine's id, a UUID.")]
+VmId = Annotated[str, Field(description="The machine's id.")]
 SnapshotId = Annotated[str, Field(description="The snapshot's id, from list_snapshots.")]
 Grace = Annotated[float, Field(ge=0, le=600, description="Seconds the guest gets to shut down; 0 pulls the plug.")]
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

@@ -99,8 +99,10 @@ def test_every_tool_says_what_it_does_to_the_world(world: World) -> None:
         assert tool.title
         assert hints.title == tool.title
         assert hints.read_only_hint is (tool.name not in MUTATIONS)
-        assert hints.destructive_hint is (tool.name in ENDS)
-        assert hints.idempotent_hint is (tool.name not in NEW_EACH_TIME)
+        assert hints.open_world_hint is False
+        if tool.name in MUTATIONS:
+            assert hints.destructive_hint is (tool.name in ENDS)
+            assert bool(hints.idempotent_hint) is (tool.name not in NEW_EACH_TIME)
         assert ("request_key" in tool.parameters["properties"]) is (tool.name in MUTATIONS)
 
 
