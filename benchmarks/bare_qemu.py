@@ -1,4 +1,4 @@
-"""A QEMU started by hand, as the reference: the same image, firmware and sizes as a VM of the factory."""
+"""A QEMU started by hand, as the reference: image, firmware, sizes and devices are those of a VM of the factory."""
 
 import asyncio
 import contextlib
@@ -49,6 +49,7 @@ async def _start(folder: Path, image: Path, *, memory: int, cpus: int) -> asynci
         *("-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off"),
         *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
         *("-chardev", f"file,id=serial,path={folder / 'serial'}", "-serial", "chardev:serial"),
+        *("-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0", "-device", "pvpanic"),
         *("-vga", "std", "-vnc", f"unix:{folder / 'vnc'}", "-device", "virtio-rng-pci"),
         stdout=asyncio.subprocess.DEVNULL,
     )

@@ -1,21 +1,33 @@
 # Gives this machine its addresses on private networks and tells it the other machines' names.
 # Arguments: for each network the MAC address of the card, and the address with its prefix length.
 # Standard input: lines for /etc/hosts. Harmless to repeat.
+# It runs while the machine is still booting, where every program costs a tenth of a second when emulated: so the
+# shell does what it can by itself.
 set -eu
 
-card_of() {
+newline='
+'
+
+find_card() {
     for path in /sys/class/net/*; do
-        if [ "$(cat "$path/address")" = "$1" ]; then echo "${path##*/}"; return; fi
+        card=${path##*/}
+        read -r mac 2> /dev/null < "$path/address" || continue
+        if [ "$mac" = "$1" ]; then return; fi
     done
     echo "no network card has the address $1" >&2
     exit 3
 }
 
-has_address() { ip -4 address show dev "$1" | grep -q " inet $2/"; }
+has_address() {
+    case $(ip -4 address show dev "$1") in
+        *" inet $2/"*) return 0 ;;
+        *) return 1 ;;
+    esac
+}
 
 # A DHCP client of the machine's own comes first; what has none for this card is given the address.
 join() {
-    card=$(card_of "$1")
+    find_card "$1"
     tries=0
     while ! has_address "$card" "${2%/*}"; do
         if [ "$tries" -ge 5 ]; then
@@ -35,6 +47,18 @@ done
 
 begin='# BEGIN machines on private networks'
 end='# END machines on private networks'
-others=$(sed "/^$begin\$/,/^$end\$/d" /etc/hosts 2> /dev/null || true)
-names=$(cat)
-printf '%s\n%s\n%s\n%s\n' "$others" "$begin" "$names" "$end" > /etc/hosts
+hosts= inside=
+if [ -e /etc/hosts ]; then
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+            "$begin") inside=yes ;;
+            "$end") inside= ;;
+            *) [ -n "$inside" ] || hosts=$hosts$line$newline ;;
+        esac
+    done < /etc/hosts
+fi
+hosts=$hosts$begin$newline
+while IFS= read -r line || [ -n "$line" ]; do
+    hosts=$hosts$line$newline
+done
+printf '%s%s\n' "$hosts" "$end" > /etc/hosts

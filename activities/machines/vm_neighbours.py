@@ -6,6 +6,7 @@ import logging
 from activities.machines.guest import LibvirtGuest
 from activities.machines.ports import Guest
 from activities.machines.vm_folder import VmFolder, VmRecord, folders
+from activities.machines.vm_ports import Networks
 from activities.machines.vm_premises import Premises
 from domain.errors import FactoryError
 from domain.vm.spec import Network
@@ -25,16 +26,21 @@ class VmNeighbours:
         if networks is None:
             return
         shared = _keys(newcomer)
-        for folder in await asyncio.to_thread(folders, self._premises.paths):
-            record = folder.record
-            if record is None or record.vm_id == newcomer.vm_id or not shared & _keys(record):
-                continue
-            try:
-                guest = await self._guest(folder, record)
-                if guest is not None:
-                    await networks.introduce(folder.name, guest)
-            except FactoryError as error:
-                _log.info("%s was not told of its new neighbour: %s", folder.name, error)
+        known = [(folder, folder.record) for folder in await asyncio.to_thread(folders, self._premises.paths)]
+        told = (
+            self._tell(networks, folder, record)
+            for folder, record in known
+            if record is not None and record.vm_id != newcomer.vm_id and shared & _keys(record)
+        )
+        await asyncio.gather(*told)
+
+    async def _tell(self, networks: Networks, folder: VmFolder, record: VmRecord) -> None:
+        try:
+            guest = await self._guest(folder, record)
+            if guest is not None:
+                await networks.introduce(folder.name, guest)
+        except FactoryError as error:
+            _log.info("%s was not told of its new neighbour: %s", folder.name, error)
 
     async def _guest(self, folder: VmFolder, record: VmRecord) -> Guest | None:
         """The guest, if it is up."""
