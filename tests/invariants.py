@@ -9,17 +9,18 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import libvirt
 import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from domain.build.events import ArtifactsPublished, StepCompleted
+from domain.build.events import ArtifactsExpired, ArtifactsPublished, BuildDeleted, StepCompleted
 from domain.errors import Fault
 from event_store.catalog import PROJECTIONS
 from event_store.mapper import StreamEvent, decode_event
@@ -29,6 +30,8 @@ from infra import embedded_postgres
 from infra.keys import Secrets
 from infra.objects import S3ObjectStore
 from infra.settings import S3Settings
+
+T = TypeVar("T")
 
 GRACE_SECONDS = 60.0
 _PROBES = 16
@@ -85,10 +88,10 @@ async def violations(
 
     - every job that was acknowledged is in the log, and every job is at one end or parked;
     - nothing that happens once happened twice;
-    - every published artifact is in the object store with its digest;
+    - every published artifact that is not given up is in the object store with its digest;
     - no machine, tree, mount, process, socket or lease is left of a job that is over;
     - the read models are what a rebuild makes of the log;
-    - the object store takes what it is given.
+    - the object store takes what it is given, once it has had its time.
     """
     found = await asyncio.to_thread(_settled_orphans, witness, within)
     streams = await asyncio.to_thread(_streams, witness)
@@ -197,18 +200,16 @@ async def _digests(witness: Witness, streams: dict[str, list[StreamEvent]]) -> l
     published = {
         artifact.blob.digest: job
         for job, events in streams.items()
+        if not any(isinstance(placed.event, ArtifactsExpired | BuildDeleted) for placed in events)
         for placed in events
         if isinstance(placed.event, ArtifactsPublished)
         for artifact in placed.event.artifacts
     }
     found: list[Violation] = []
-    objects = witness.objects()
+    objects, deadline = witness.objects(), time.monotonic() + GRACE_SECONDS
     try:
         for digest in published.keys() - witness.seen:
-            hasher = hashlib.sha256()
-            async for chunk in objects.stream(f"blobs/{digest}"):
-                hasher.update(chunk)
-            if hasher.hexdigest() == digest:
+            if await _patiently(partial(_digest_of, objects, f"blobs/{digest}"), deadline) == digest:
                 witness.seen.add(digest)
             else:
                 found.append(Violation("digest", f"blobs/{digest} has other bytes", published[digest]))
@@ -217,15 +218,33 @@ async def _digests(witness: Witness, streams: dict[str, list[StreamEvent]]) -> l
     return found
 
 
+async def _digest_of(objects: S3ObjectStore, key: str) -> str:
+    hasher = hashlib.sha256()
+    async for chunk in objects.stream(key):
+        hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """Ask a store that may be just about to be started anew."""
+    while True:
+        try:
+            return await ask()
+        except Fault:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.25)
+
+
 async def _refused(witness: Witness) -> list[Violation]:
     """Write into many folders, because a store that is half broken refuses some; nothing of it stays."""
-    objects = witness.objects()
+    objects, deadline = witness.objects(), time.monotonic() + GRACE_SECONDS
     refused: list[str] = []
     try:
         for number in range(_PROBES):
             try:
-                await objects.put(f"probes/{number}/x", b"x")
-                await objects.delete(f"probes/{number}/x")
+                await _patiently(partial(objects.put, f"probes/{number}/x", b"x"), deadline)
+                await _patiently(partial(objects.delete, f"probes/{number}/x"), deadline)
             except Fault as error:
                 refused.append(str(error))
     finally:

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -26,15 +26,25 @@ from tests.faults.table import publish
 
 @asynccontextmanager
 async def equipped(
-    *, real: bool = False, operations: tuple[Name, ...] = OPERATIONS
+    *,
+    real: bool = False,
+    operations: tuple[Name, ...] = OPERATIONS,
+    points: bool = True,
+    kept: Path | None = None,
 ) -> AsyncGenerator[tuple[Laboratory, Experiments, dict[str, tuple[str, ...]]]]:
-    """Run a laboratory with its ground laid, and the crash points that its workers reach."""
+    """Run a laboratory with its ground laid, and find the crash points that its quick workers reach, if wanted.
+
+    `kept` is a folder to run it in that stays, with all layers that were made, and without small disks; otherwise
+    nothing stays.
+    """
     # A socket's name has 107 bytes (unix(7)), so the folder's is short and does not depend on TMPDIR.
-    with tempfile.TemporaryDirectory(prefix="of-lab-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
-        async with laboratory(Path(folder) / "h", real=real) as lab:
+    temporary = tempfile.TemporaryDirectory(prefix="of-lab-", dir="/var/tmp", ignore_cleanup_errors=True)
+    with temporary if kept is None else nullcontext(str(kept)) as folder:
+        async with laboratory(Path(folder) / "h", real=real, disks=kept is None) as lab:
             experiments = Experiments(lab, operations)
             await experiments.prepare()
-            yield lab, experiments, {} if real else await reached_points(lab, experiments)
+            found = await reached_points(lab, experiments) if points and not real else {}
+            yield lab, experiments, found
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -46,15 +56,16 @@ async def main(options: argparse.Namespace) -> None:
     # Ended by a signal, too, the laboratory leaves no disk mounted and no part behind.
     doing = asyncio.current_task()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: doing is not None and doing.cancel())
-    async with equipped(real=options.real, operations=operations) as (lab, experiments, points):
-        for kind, seed in _asked(options, points):
-            if (kind.name, seed) in done:
-                continue
+    async with equipped(
+        real=options.real, operations=operations, points=_about_points(options), kept=options.folder
+    ) as (lab, experiments, points):
+        asked = [(kind, seed) for kind, seed in _asked(options, points) if (kind.name, seed) not in done]
+        for found, seed in _in_turn(asked, options.in_turn):
             if time.monotonic() > deadline:
                 print("the rest is for the next portion", flush=True)
                 break
             began = time.monotonic()
-            runs = await experiments.run(kind, seed)
+            runs = await experiments.run(*found, seed=seed)
             append(results, runs)
             _tell(runs, time.monotonic() - began)
             if not all(run.well for run in runs):  # what one fault broke is not to be counted under the next
@@ -63,12 +74,24 @@ async def main(options: argparse.Namespace) -> None:
     publish(read(results))
 
 
+def _about_points(options: argparse.Namespace) -> bool:
+    """Whether it matters which points are reached: to find them takes a while."""
+    return options.points or any(word in "dies at a crash point" for word in options.kinds or [""])
+
+
 def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
     if options.points:
         return _every_point(points)
     every = [real_kind(kind) for kind in real_kinds()] if options.real else kinds(points)
     chosen = [kind for kind in every if any(word in kind.name for word in options.kinds or [""])]
     return [(kind, options.first + n) for n in range(options.seeds) for kind in chosen]
+
+
+def _in_turn(asked: list[tuple[Kind, int]], most: int) -> list[tuple[tuple[Kind, ...], int]]:
+    """Put at most so many kinds of the same seed together."""
+    seeds = dict.fromkeys(seed for _, seed in asked)
+    every = [(seed, [kind for kind, its in asked if its == seed]) for seed in seeds]
+    return [(tuple(some[n : n + most]), seed) for seed, some in every for n in range(0, len(some), most)]
 
 
 def real_kind(kind: Kind) -> Kind:
@@ -92,13 +115,15 @@ def _every_point(points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
 
 
 def _tell(runs: tuple[Run, ...], seconds: float) -> None:
-    wrong = [f"{run.operation}: {failure}" for run in runs for failure in run.failures]
-    state = "well" if not wrong else "WRONG"
-    ends = ", ".join(f"{run.operation} {run.ended} in {run.recovery} s" for run in runs)
-    did = runs[0].did or "it did not come to it"
-    print(f"[{seconds:5.1f} s] {runs[0].kind}, seed {runs[0].seed}: {state}: {did}; {ends}", flush=True)
-    for line in wrong:
-        print(f"          {line[:500]}", flush=True)
+    for name in dict.fromkeys(run.kind for run in runs):
+        mine = [run for run in runs if run.kind == name]
+        wrong = [f"{run.operation}: {failure}" for run in mine for failure in run.failures]
+        state = "well" if not wrong else "WRONG"
+        ends = ", ".join(f"{run.operation} {run.ended} in {run.recovery} s" for run in mine)
+        did = mine[0].did or "it did not come to it"
+        print(f"[{seconds:5.1f} s] {name}, seed {mine[0].seed}: {state}: {did}; {ends}", flush=True)
+        for line in wrong:
+            print(f"          {line[:500]}", flush=True)
 
 
 if __name__ == "__main__":
@@ -112,5 +137,7 @@ if __name__ == "__main__":
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no experiment after so long")
     parser.add_argument("--results", type=Path, default=Path("faults.jsonl"), help="where results are kept")
+    parser.add_argument("--in-turn", type=int, default=1, help="so many kinds one after the other under one build")
+    parser.add_argument("--folder", type=Path, help="run in this folder and keep it, without small disks")
     parser.add_argument("--points", action="store_true", help="walk through every crash point")
     asyncio.run(main(parser.parse_args()))

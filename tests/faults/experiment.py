@@ -6,8 +6,10 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 
+from cli.client.session import FactorySession
 from domain.model import Value
 from tests.faults.factory import Laboratory
 from tests.faults.kinds import Kind
@@ -66,21 +68,34 @@ class Experiments:
             build_id, self._suite = await prepared(Client(session, "ground", self._lab.patience))
             self._image = {"build_id": build_id}
 
-    async def run(self, kind: Kind, seed: int) -> tuple[Run, ...]:
-        """Do one experiment."""
-        chance = random.Random(f"{kind.name}/{seed}")
-        outcomes = [Outcome(name) for name in self._operations for _ in range(1 if self._lab.real else _SIDE_BY_SIDE)]
+    async def run(self, *kinds: Kind, seed: int) -> tuple[Run, ...]:
+        """Inflict a fault while operations are under way.
+
+        Several are inflicted one after the other, each under operations of its own but for builds: a build that is
+        still under way goes on under the next, because a real one takes minutes.
+        """
+        strikes: list[_Strike] = []
+        under_way: list[_Doing] = []
         async with self._lab.stack.session() as session:
-            tasks: list[asyncio.Task[Outcome]] = []
-            for outcome in outcomes:
-                client = Client(session, secrets.token_hex(5), self._lab.patience)
-                tasks.append(asyncio.create_task(perform(self._work(client, outcome), outcome)))
-            did = await kind.inflict(self._lab, chance)
-            lifted = time.monotonic()
-            await asyncio.gather(*tasks)
+            for kind in kinds:
+                kept = [doing for doing in under_way if doing.outcome.operation == "build" and not doing.task.done()]
+                under_way = kept + [self._begun(session, name) for name in self._names() if name != "build" or not kept]
+                did = await kind.inflict(self._lab, random.Random(f"{kind.name}/{seed}"))
+                strikes.append(_Strike(kind, did, time.monotonic(), [doing.outcome for doing in under_way]))
+                last = kind is kinds[-1]
+                await asyncio.gather(*(d.task for d in under_way if last or d.outcome.operation != "build"))
         await self._lab.ready()
-        found = await violations(self._witness, [job for o in outcomes for job in o.acknowledged])
-        return tuple(_run_of(kind, seed, did, lifted, outcome, found) for outcome in outcomes)
+        acknowledged = [job for strike in strikes for outcome in strike.outcomes for job in outcome.acknowledged]
+        found = await violations(self._witness, acknowledged)
+        return tuple(_run_of(strike, seed, outcome, found) for strike in strikes for outcome in strike.outcomes)
+
+    def _names(self) -> list[Name]:
+        return [name for name in self._operations for _ in range(1 if self._lab.real else _SIDE_BY_SIDE)]
+
+    def _begun(self, session: FactorySession, name: Name) -> "_Doing":
+        outcome = Outcome(name)
+        client = Client(session, secrets.token_hex(5), self._lab.patience)
+        return _Doing(outcome, asyncio.create_task(perform(self._work(client, outcome), outcome)))
 
     def _work(self, client: Client, outcome: Outcome) -> Awaitable[None]:
         match outcome.operation:
@@ -92,16 +107,34 @@ class Experiments:
                 return suite_run(client, outcome, self._suite)
 
 
-def _run_of(kind: Kind, seed: int, did: str, lifted: float, outcome: Outcome, found: list[Violation]) -> Run:
+@dataclass(frozen=True)
+class _Doing:
+    """An operation and the task that does it."""
+
+    outcome: Outcome
+    task: asyncio.Task[Outcome]
+
+
+@dataclass(frozen=True)
+class _Strike:
+    """A fault that was inflicted: what it did, when it was lifted, and what was under way."""
+
+    kind: Kind
+    did: str
+    lifted: float
+    outcomes: list[Outcome]
+
+
+def _run_of(strike: _Strike, seed: int, outcome: Outcome, found: list[Violation]) -> Run:
     about = [v for v in found if not v.about or v.about in outcome.acknowledged]
     return Run(
-        kind=kind.name,
+        kind=strike.kind.name,
         seed=seed,
         operation=outcome.operation,
-        did=did,
+        did=strike.did,
         ended=outcome.ended,
         again=outcome.again,
-        recovery=round(max(0.0, outcome.ended_at - lifted), 2),
+        recovery=round(max(0.0, outcome.ended_at - strike.lifted), 2),
         lost=sum(v.kind == "lost" for v in about),
         duplicated=sum(v.kind == "duplicated" for v in about),
         orphans=sum(v.kind == "orphan" for v in about),

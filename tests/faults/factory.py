@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from activities.imaging.apt_sources import find_mirrors
+from infra import settings as configuration
 from tests.e2e.stack import Stack, free_port
 from tests.faults.network import Mirror, ObjectStoreProxy
 from tests.faults.quick.environment import PROXY, REAL
@@ -22,6 +25,8 @@ PARTS = ("core-worker", "host-worker", "projector", "mcp", "gateway")
 SERVERS = ("temporal", "postgres", "s3")
 DISKS = {"host": ".", "objects": "s3", "database": "postgres"}
 _DISK_MIB = {"host": 900, "objects": 400, "database": 400}
+_REAL_DISK_MIB = {"host": 5000, "objects": 2000, "database": 400}
+_LAST_BYTES = 16 << 20  # of a full disk, taken bit by bit
 
 
 class QuickStack(Stack):
@@ -37,14 +42,16 @@ class QuickStack(Stack):
 class Laboratory:
     """A factory, its small disks, and what lies between it and the world.
 
-    A `real` one has no quick builder: its builds and machines are real, as are its limits, its mirror and its disks.
-    `busy` is for how many seconds operations are under way, among which the moment of a fault is chosen; `patience`
-    is how long one may take.
+    A `real` one has no quick builder: its builds and machines are real, as are its limits and its mirror. Its disks
+    are small only with `disks`, because their content, all layers among it, goes with them. `busy` is for how
+    many seconds operations are under way, among which the moment of a fault is chosen; `patience` is how long one
+    may take.
     """
 
-    def __init__(self, home: Path, *, real: bool = False) -> None:
+    def __init__(self, home: Path, *, real: bool = False, disks: bool = True) -> None:
         self.home = home
         self.real = real
+        self._disks = disks
         self.busy = 60.0 if real else 4.0
         self.beyond_heartbeat = 25.0 if real else 9.0
         self.patience = 1800.0 if real else 180.0
@@ -72,14 +79,21 @@ class Laboratory:
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[2]),
             PROXY: f"http://127.0.0.1:{self.proxy.port}",
-            **({REAL: "1"} if self.real else self._quick()),
+            **(await self._real() if self.real else self._quick()),
         }
         self._stack = QuickStack(self.home, free_port(), environ)
         await asyncio.to_thread(self.stack.start)
 
+    async def _real(self) -> dict[str, str]:
+        found = await find_mirrors(configuration.load())
+        self.mirror.archives = {"main": found.main, **({"security": found.security} if found.security else {})}
+        names = {"main": "OPENFACTORY_MIRROR", "security": "OPENFACTORY_SECURITY_MIRROR"}
+        return {REAL: "1", **{names[one]: f"http://127.0.0.1:{self.mirror.port}/{one}" for one in self.mirror.archives}}
+
     def _quick(self) -> dict[str, str]:
         return {
             "OPENFACTORY_ACCELERATOR": "tcg",
+            "OPENFACTORY_GUESTS": "on",
             "OPENFACTORY_LIBVIRT_URI": "quick:///",
             "OPENFACTORY_MIRROR": f"http://127.0.0.1:{self.mirror.port}",
         }
@@ -155,12 +169,16 @@ class Laboratory:
         await asyncio.to_thread(self.stack.process.wait)
         await asyncio.to_thread(self.stack.start)
 
-    def fill(self, disk: str) -> None:
-        """Leave no byte free on a disk."""
+    def fill(self, disk: str, *, leave: int = 0) -> None:
+        """Leave so many bytes free on a disk."""
         if not os.path.ismount(self.home / DISKS[disk]):
             raise RuntimeError("only root can mount the laboratory's disks, and no other disk is filled")
+        most = shutil.disk_usage(self.home / DISKS[disk]).free - (leave or _LAST_BYTES)
         with contextlib.suppress(OSError), (self.home / DISKS[disk] / "filling").open("wb") as file:
-            while True:
+            if most > 0:
+                os.posix_fallocate(file.fileno(), 0, most)
+                file.seek(most)
+            while not leave:
                 file.write(bytes(1 << 16))
                 file.flush()
 
@@ -183,12 +201,12 @@ class Laboratory:
     def _mount(self) -> None:
         self._unmount()
         self.home.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() != 0 or self.real:
+        if os.geteuid() != 0 or not self._disks:
             return  # without small disks; to fill one is then refused
         for disk, name in DISKS.items():
             folder = self.home / name
             folder.mkdir(exist_ok=True)
-            size = f"size={_DISK_MIB[disk]}m,mode=0700"
+            size = f"size={(_REAL_DISK_MIB if self.real else _DISK_MIB)[disk]}m,mode=0700"
             subprocess.run(["mount", "-t", "tmpfs", "-o", size, f"lab-{disk}", str(folder)], check=True)
 
     def _unmount(self) -> None:
@@ -214,9 +232,9 @@ def guests(home: Path) -> list[int]:
 
 
 @asynccontextmanager
-async def laboratory(home: Path, *, real: bool = False) -> AsyncGenerator[Laboratory]:
-    """Run a laboratory at `home`; nothing is left of it."""
-    lab = Laboratory(home, real=real)
+async def laboratory(home: Path, *, real: bool = False, disks: bool = True) -> AsyncGenerator[Laboratory]:
+    """Run a laboratory at `home`; nothing runs and nothing is mounted afterwards."""
+    lab = Laboratory(home, real=real, disks=disks)
     try:
         await lab.start()
         yield lab

@@ -137,10 +137,8 @@ async def _everything(lab: Laboratory, chance: random.Random) -> str:
 
 
 def real_kinds() -> tuple[Kind, ...]:
-    """The kinds for real builds and machines: what needs no quick builder, and what a quick one does not have."""
-    others = {"mirror down"}
-    ours = tuple(kind for kind in kinds({}) if kind.name not in others and not kind.name.startswith("disk full"))
-    return (*ours, Kind("libvirt killed", partial(_killed, "libvirt")))
+    """The kinds for real builds and machines: all but crash points, and what a quick factory does not have."""
+    return (*kinds({}), Kind("libvirt killed", partial(_killed, "libvirt")))
 
 
 def kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:

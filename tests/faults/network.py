@@ -106,18 +106,22 @@ class ObjectStoreProxy:
 
 
 class Mirror:
-    """A package mirror with nothing but an index, which can be away or answer errors."""
+    """A package mirror that can be away: with nothing but an index, or before real archives, by their names."""
 
     def __init__(self) -> None:
         self.down = False
+        self.archives: dict[str, str] = {}
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._session: ClientSession | None = None
 
     async def start(self) -> None:
         """Listen on a free port of the loopback."""
+        self._session = ClientSession(auto_decompress=False, cookie_jar=DummyCookieJar())
         application = web.Application()
         application.router.add_get("/index", self._index)
-        self._runner = web.AppRunner(application)
+        application.router.add_get("/{archive}/{path:.*}", self._pass_on)
+        self._runner = web.AppRunner(application, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -127,12 +131,30 @@ class Mirror:
         """Let go."""
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._session is not None:
+            await self._session.close()
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         if self.down:
             return _cut(request)
         await asyncio.sleep(0)
         return web.Response(text="2026-01-01T00:00:00Z")
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        upstream = self.archives.get(request.match_info["archive"])
+        if self.down or upstream is None or self._session is None:
+            return _cut(request)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in {*_HOP, "host"}}
+        url = URL(upstream + request.match_info["path"])
+        async with self._session.get(url, headers=headers, skip_auto_headers=("Accept", "User-Agent")) as found:
+            kept = {n: v for n, v in found.headers.items() if n.lower() not in _HOP - {"content-length"}}
+            answer = web.StreamResponse(status=found.status, headers=kept)
+            await answer.prepare(request)
+            async for chunk in found.content.iter_chunked(1 << 16):
+                if self.down:
+                    return _cut(request, answer)
+                await answer.write(chunk)
+            return answer
 
 
 def _cut(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:

@@ -13,7 +13,7 @@ async def reached_points(lab: Laboratory, experiments: Experiments) -> dict[str,
     for part in CRASHED:
         lab.order(part, Orders(note=True))
         await lab.restart(part)
-    await experiments.run(Kind("none", _nothing), 0)
+    await experiments.run(Kind("none", _nothing), seed=0)
     found: dict[str, tuple[str, ...]] = {}
     for part in CRASHED:
         notes = orders_file(lab.home, part).with_suffix(".points")

@@ -7,7 +7,8 @@ that are shorter than a real factory's, and on the host the fast work of `imagin
 import os
 import runpy
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from tests.faults.quick.environment import REAL
@@ -26,6 +27,8 @@ def main(module: str) -> None:
         _instrument(module, Doom(home, part, orders))
     if module in {"workflows.core_worker", "workflows.host_worker"} and orders.twice:
         _do_twice()
+    if orders.keeping_ahead:
+        _keep_ahead(timedelta(seconds=orders.keeping_ahead))
     if REAL not in os.environ and module in {"workflows.core_worker", "workflows.host_worker"}:
         _hurry()
     if REAL not in os.environ and module == "workflows.host_worker":
@@ -89,6 +92,13 @@ def _do_twice() -> None:
         return inner(self, Twice(next))
 
     failures.TypedFailures.intercept_activity = intercept  # type: ignore[method-assign] # of this process alone
+
+
+def _keep_ahead(by: timedelta) -> None:
+    from activities import wiring  # noqa: PLC0415 - after the instrumentation
+
+    made = wiring.CollectionActivities
+    wiring.CollectionActivities = partial(made, now=lambda: datetime.now(UTC) + by)  # type: ignore[misc, assignment] # the same, later
 
 
 def _make_quick(home: Path) -> None:

@@ -14,7 +14,8 @@ from domain.model import Value
 class Orders(Value):
     """To die at the `occurrence`-th time that `point` is reached on this `side`; to be off in time; to do all twice.
 
-    `note` has each point that is reached written down, once.
+    `note` has each point that is reached written down, once. `keeping_ahead` is for how many seconds later the
+    collection of garbage holds it to be; its requests to the object store are signed with the right time.
     """
 
     point: str = ""
@@ -23,6 +24,7 @@ class Orders(Value):
     clock: int = 0
     twice: bool = False
     note: bool = False
+    keeping_ahead: int = 0
 
 
 def orders_file(home: Path, part: str) -> Path:
