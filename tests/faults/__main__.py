@@ -81,7 +81,10 @@ def _about_points(options: argparse.Namespace) -> bool:
 
 def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
     if options.points:
-        return _every_point(points)
+        every_point = _every_point(points)
+        return random.Random(options.first).sample(
+            every_point, min(options.sample or len(every_point), len(every_point))
+        )
     every = [real_kind(kind) for kind in real_kinds()] if options.real else kinds(points)
     chosen = [kind for kind in every if any(word in kind.name for word in options.kinds or [""])]
     return [(kind, options.first + n) for n in range(options.seeds) for kind in chosen]
@@ -140,4 +143,5 @@ if __name__ == "__main__":
     parser.add_argument("--in-turn", type=int, default=1, help="so many kinds one after the other under one build")
     parser.add_argument("--folder", type=Path, help="run in this folder and keep it, without small disks")
     parser.add_argument("--points", action="store_true", help="walk through every crash point")
+    parser.add_argument("--sample", type=int, help="of the crash points only so many, drawn by the first seed")
     asyncio.run(main(parser.parse_args()))

@@ -44,15 +44,16 @@ class Laboratory:
 
     A `real` one has no quick builder: its builds and machines are real, as are its limits and its mirror. Its disks
     are small only with `disks`, because their content, all layers among it, goes with them. `busy` is for how
-    many seconds operations are under way, among which the moment of a fault is chosen; `patience` is how long one
-    may take.
+    many seconds operations are under way, among which the moment of a fault is chosen, `held` for how many a disk
+    stays full or the object store damaged; `patience` is how long an operation may take.
     """
 
     def __init__(self, home: Path, *, real: bool = False, disks: bool = True) -> None:
         self.home = home
         self.real = real
         self._disks = disks
-        self.busy = 60.0 if real else 4.0
+        self.busy = 30.0 if real else 4.0
+        self.held = 15.0 if real else 4.0
         self.beyond_heartbeat = 25.0 if real else 9.0
         self.patience = 1800.0 if real else 180.0
         self.proxy = ObjectStoreProxy(lambda: self.port("s3"))

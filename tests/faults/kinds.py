@@ -12,7 +12,6 @@ from tests.faults.network import Damage
 from tests.faults.quick.orders import Orders
 
 Inflict = Callable[[Laboratory, random.Random], Awaitable[str]]
-_HELD_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ async def _stopped(part: str, lab: Laboratory, chance: random.Random) -> str:
 async def _full(disk: str, lab: Laboratory, chance: random.Random) -> str:
     await _moment(lab, chance)
     await asyncio.to_thread(lab.fill, disk)
-    for _ in range(int(_HELD_SECONDS * 4)):  # what is freed meanwhile is taken, too
+    for _ in range(int(lab.held * 4)):  # what is freed meanwhile is taken, too
         await asyncio.sleep(0.25)
         await asyncio.to_thread(lab.fill_up, disk)
     lab.free(disk)
@@ -79,7 +78,7 @@ async def _full(disk: str, lab: Laboratory, chance: random.Random) -> str:
 async def _damaged(damage: Damage, lab: Laboratory, chance: random.Random) -> str:
     await _moment(lab, chance)
     lab.proxy.harm(damage, chance, share=chance.choice((0.1, 0.3, 1.0)))
-    await asyncio.sleep(_HELD_SECONDS)
+    await asyncio.sleep(lab.held)
     lab.proxy.damage = "none"
     damaged = lab.proxy.damaged
     return f"{damaged} answers of the object store were {damage} ({lab.proxy.share})" if damaged else ""

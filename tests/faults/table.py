@@ -18,7 +18,8 @@ def write(runs: Iterable[Run]) -> str:
     for run in runs:
         groups[run.kind, run.operation].append(run)
     lines = [f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}"]
-    lines += [_row(kind, operation, found) for (kind, operation), found in groups.items()]
+    real_last = sorted(groups.items(), key=lambda group: group[0][0].startswith("real: "))
+    lines += [_row(kind, operation, found) for (kind, operation), found in real_last]
     return "\n".join(lines) + "\n"
 
 
