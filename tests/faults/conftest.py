@@ -7,7 +7,6 @@ import pytest_asyncio
 from tests.e2e.conftest import session, stack
 from tests.faults.__main__ import equipped
 from tests.faults.experiment import Experiments
-from tests.faults.factory import Laboratory
 from tests.faults.kinds import Kind, kinds
 
 __all__ = ["session", "stack"]
@@ -16,8 +15,7 @@ __all__ = ["session", "stack"]
 class Bench:
     """What a test of a fault needs: a laboratory with its ground laid."""
 
-    def __init__(self, lab: Laboratory, experiments: Experiments, points: dict[str, tuple[str, ...]]) -> None:
-        self.lab = lab
+    def __init__(self, experiments: Experiments, points: dict[str, tuple[str, ...]]) -> None:
         self.experiments = experiments
         self._kinds = {kind.name: kind for kind in kinds(points)}
 
@@ -29,5 +27,5 @@ class Bench:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def bench() -> AsyncGenerator[Bench]:
     """Run a laboratory."""
-    async with equipped() as (lab, experiments, points):
-        yield Bench(lab, experiments, points)
+    async with equipped() as (_, experiments, points):
+        yield Bench(experiments, points)
