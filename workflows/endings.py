@@ -102,6 +102,7 @@ async def end_image(orphan: Orphan) -> None:
         result_type=DiscardResult,
         task_queue=policies.IMAGING_QUEUE,
         start_to_close_timeout=policies.IMPORT_LIMIT,
+        heartbeat_timeout=policies.HEARTBEAT,
         schedule_to_close_timeout=policies.LOST_PICKUP,
         retry_policy=policies.FEW,
         summary="Remove the upload's parts",

@@ -37,6 +37,7 @@ class ImageWorkflow:
             result_type=DiscardResult,
             task_queue=policies.IMAGING_QUEUE,
             start_to_close_timeout=policies.IMPORT_LIMIT,
+            heartbeat_timeout=policies.HEARTBEAT,
             retry_policy=policies.FAULTS,
             summary="Remove the upload's parts",
         )

@@ -185,6 +185,7 @@ class RunWorkflow:
                     task_queue=queue,
                     schedule_to_close_timeout=policies.CHECK_PICKUP,
                     start_to_close_timeout=policies.CHECK_PICKUP,
+                    heartbeat_timeout=policies.HEARTBEAT,
                     retry_policy=policies.ONCE,
                     summary=f"Screen of {slot} after {after}",
                 )
@@ -208,6 +209,7 @@ class RunWorkflow:
                 task_queue=policies.IMAGING_QUEUE,
                 schedule_to_close_timeout=policies.REPORT_LIMIT,
                 start_to_close_timeout=policies.REPORT_LIMIT,
+                heartbeat_timeout=policies.HEARTBEAT,
                 retry_policy=policies.FAULTS,
                 summary=f"Report of {self._plan.name}",
             )

@@ -26,6 +26,7 @@ class ValidateRecipeWorkflow:
                 task_queue=policies.IMAGING_QUEUE,
                 schedule_to_close_timeout=policies.QUESTION_LIMIT,
                 start_to_close_timeout=policies.QUESTION_LIMIT,
+                heartbeat_timeout=policies.HEARTBEAT,
                 retry_policy=policies.FAULTS,
                 summary=f"Check {question.recipe.get('name')}",
             )

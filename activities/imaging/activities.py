@@ -73,7 +73,8 @@ class ImagingActivities:
     @activity.defn
     async def check_recipe(self, request: CheckInput) -> CheckResult:
         """Solve a recipe's packages without building it; every problem is in the answer."""
-        return CheckResult(problems=await self.resolver.check(request.recipe, _Unlogged()))
+        async with heartbeats():
+            return CheckResult(problems=await self.resolver.check(request.recipe, _Unlogged()))
 
     @activity.defn
     async def resolve_recipe(self, request: ResolveInput) -> ResolveResult:
@@ -130,7 +131,8 @@ class ImagingActivities:
     @activity.defn
     async def discard_upload(self, request: DiscardInput) -> DiscardResult:
         """Remove the parts of an upload."""
-        return DiscardResult(parts=await self.importer.discard(request.image_id))
+        async with heartbeats():
+            return DiscardResult(parts=await self.importer.discard(request.image_id))
 
     async def _layer(self, request: LayerInput, kind: LayerKind) -> LayerResult:
         async with self.sessions.open(request.job, _STEP_OF[kind]) as log:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
+from activities.session import heartbeats
 from activities.verification.report_models import ReportWritten, WriteReport
 from domain.errors import Verdict
 from domain.test_run.compare import Comparison, compare
@@ -32,6 +33,10 @@ class ReportActivities:
             Fault: `objects.unavailable`.
 
         """
+        async with heartbeats():
+            return await self._written(request)
+
+    async def _written(self, request: WriteReport) -> ReportWritten:
         report = request.report
         folder = f"reports/{report.run_id}"
         comparison = await self._compared(report, request.previous)

@@ -1,5 +1,6 @@
 """Room on the disks of a running factory: what goes to make some, and who waits for it (`-m faults`)."""
 
+import asyncio
 import json
 import os
 import tempfile
@@ -64,7 +65,7 @@ def unwanted(lab: Laboratory, *, hours: float) -> Path:
     layer = lab.home / "store" / "ab" / ("ab" * 32)
     layer.parent.mkdir(parents=True, exist_ok=True)
     with layer.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 200 * MIB)
+        os.posix_fallocate(file.fileno(), 0, 620 * MIB)
     moment = time.time() - hours * HOUR
     os.utime(layer, (moment, moment))
     return layer
@@ -97,8 +98,8 @@ async def test_a_build_that_finds_the_disk_low_makes_room_of_what_nobody_wanted(
     assert await violations(Witness(lab.home), [done["build_id"]]) == []
 
 
-def collected(lab: Laboratory, *options: str) -> dict[str, Any]:
-    done = lab.stack.run("gc", "--json", *options)
+async def collected(lab: Laboratory, *options: str) -> dict[str, Any]:
+    done = await asyncio.to_thread(lab.stack.run, "gc", "--json", *options)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -118,7 +119,7 @@ async def later(lab: Laboratory, hours: int) -> None:
 
 
 async def test_a_guests_build_expires_and_its_files_go_and_nobody_elses(lab: Laboratory) -> None:
-    made = httpx2.post(f"{lab.stack.url}/guest", trust_env=False)
+    made = await asyncio.to_thread(httpx2.post, f"{lab.stack.url}/guest", trust_env=False)
     token = made.json()["token"]
     try:
         async with GuestSession(Target(url=lab.stack.url, key=SecretStr(token))) as guest, lab.stack.session() as own:
@@ -128,25 +129,26 @@ async def test_a_guests_build_expires_and_its_files_go_and_nobody_elses(lab: Lab
             blobs = {f"blobs/{link['sha256']}" for link in links}
             assert len(blobs) > 1
             assert blobs <= set(await kept(lab, "blobs/"))
-            assert collected(lab)["expired"] == []  # its day is not over
+            assert (await collected(lab))["expired"] == []  # its day is not over
 
             await later(lab, 25)
-            told = collected(lab, "--dry-run")
+            told = await collected(lab, "--dry-run")
             assert theirs["build_id"] in {build["build_id"] for build in told["expired"]}
             assert blobs <= set(await kept(lab, "blobs/"))
-            went = collected(lab)
+            went = await collected(lab)
             assert went["bytes"] == told["bytes"] > 0
             assert not blobs & set(await kept(lab, "blobs/"))
             assert (await guest.call("get_build_status", which))["status"] == "completed"
             with pytest.raises(ClientFailure, match="no longer kept"):
                 await guest.call("get_download_links", which)
-            assert httpx2.get(links[0]["url"], trust_env=False).status_code == 410
-            assert collected(lab)["expired"] == []
+            gone = await asyncio.to_thread(httpx2.get, links[0]["url"], trust_env=False)
+            assert gone.status_code == 410
+            assert (await collected(lab))["expired"] == []
 
             traces = (f"logs/{theirs['build_id']}", f"evidence/{theirs['build_id']}")
             assert await kept(lab, *traces)
             await later(lab, 8 * 24)
-            collected(lab)
+            await collected(lab)
             assert await kept(lab, *traces) == []
             assert (await guest.call("get_build_log", which))["lines"] == []
             assert len((await own.call("get_download_links", {"build_id": ours["build_id"]}))["links"]) > 1

@@ -19,7 +19,8 @@ from activities.machines.ports import Guest
 from activities.step_log import StepLog
 from activities.verification.assertions.commands import Run
 from activities.verification.check import Check
-from activities.verification.models import VerifyInput, VerifyResult
+from activities.verification.evidence import names_of
+from activities.verification.models import EvidenceNames, NameEvidence, VerifyInput, VerifyResult
 from activities.verification.ports import Guests
 from activities.verification.runner import CheckRunner, Progress
 from domain.canonical import digest
@@ -140,6 +141,9 @@ class QuickVerifier:
                 )
             )
         return VerifyResult(reports=tuple(reports))
+
+    async def name_evidence(self, request: NameEvidence) -> EvidenceNames:
+        return await asyncio.to_thread(names_of, request)
 
 
 def _checks() -> Sequence[Check]:
