@@ -19,6 +19,8 @@ from domain.build import state as build_state
 from domain.event import Event
 from domain.image import decide as image_decide
 from domain.image import state as image_state
+from domain.saved_recipe import decide as saved_recipe_decide
+from domain.saved_recipe import state as saved_recipe_state
 from domain.suite import decide as suite_decide
 from domain.suite import state as suite_state
 from domain.test_run import decide as test_run_decide
@@ -50,7 +52,14 @@ class RecordActivities:
 
     def all(self) -> list[Callable[..., Any]]:
         """Return every activity, for a worker."""
-        return [self.record_build, self.record_vm, self.record_image, self.record_suite, self.record_test_run]
+        return [
+            self.record_build,
+            self.record_vm,
+            self.record_image,
+            self.record_suite,
+            self.record_test_run,
+            self.record_recipe,
+        ]
 
     @activity.defn(name=m.RECORD_BUILD)
     async def record_build(self, request: m.RecordInput) -> m.RecordResult:
@@ -85,6 +94,12 @@ class RecordActivities:
     async def record_test_run(self, request: m.RecordTestRunInput) -> m.RecordResult:
         """Append to a test run."""
         decided = _decided(test_run_state.fold, test_run_decide.decide, request.command, request.at)
+        return await self._append(request.stream_id, decided)
+
+    @activity.defn(name=m.RECORD_RECIPE)
+    async def record_recipe(self, request: m.RecordRecipeInput) -> m.RecordResult:
+        """Append to a saved recipe."""
+        decided = _decided(saved_recipe_state.fold, saved_recipe_decide.decide, request.command, request.at)
         return await self._append(request.stream_id, decided)
 
     async def _append(

@@ -11,6 +11,7 @@ from pydantic import Field
 from domain.build.commands import BuildCommand
 from domain.image.commands import ImageCommand
 from domain.model import Value
+from domain.saved_recipe.commands import RecipeCommand
 from domain.suite.commands import SuiteCommand
 from domain.test_run.commands import TestRunCommand
 from domain.vm.commands import VmCommand
@@ -20,6 +21,7 @@ RECORD_VM: Final = "record_vm"
 RECORD_IMAGE: Final = "record_image"
 RECORD_SUITE: Final = "record_suite"
 RECORD_TEST_RUN: Final = "record_test_run"
+RECORD_RECIPE: Final = "record_recipe"
 
 
 class RecordInput(Value):
@@ -60,6 +62,14 @@ class RecordTestRunInput(Value):
     stream_id: str
     at: datetime
     command: TestRunCommand
+
+
+class RecordRecipeInput(Value):
+    """The same for a saved recipe."""
+
+    stream_id: str
+    at: datetime
+    command: RecipeCommand
 
 
 class RecordResult(Value):

@@ -8,6 +8,7 @@ from domain.build.state import BuildStatus, Failure, StepState
 from domain.errors import Problem
 from domain.metering import Quota
 from domain.model import Value
+from domain.recipe.difference import Difference
 from domain.verification import AssertionResult, Firmware, Reuse
 
 
@@ -23,31 +24,92 @@ class WhoAmI(Value):
     quotas: tuple[Quota, ...] = ()
 
 
+RecipeSource = Literal["built-in", "saved"]
+
+
 class RecipeSummary(Value):
-    """A built-in recipe template in a list."""
+    """A recipe in a list: a built-in template, or one of the organization's own, which has a version."""
 
     name: str
-    title: str
+    source: RecipeSource = "built-in"
+    category: str = ""
+    title: str = ""
     description: str
     base_image: str
     packages: int
     tests: int
+    version: int | None = None
 
 
 class RecipeList(Value):
-    """All templates."""
+    """The templates, with the first page, and some saved recipes by name; and the cursor of the next page."""
 
     recipes: tuple[RecipeSummary, ...]
+    next_cursor: str | None = None
+
+
+class RecipeCategory(Value):
+    """A category, and how many recipes are in it."""
+
+    name: str
+    built_in: int = 0
+    saved: int = 0
+
+
+class RecipeCategories(Value):
+    """All categories that have a recipe."""
+
+    categories: tuple[RecipeCategory, ...]
 
 
 class RecipeDetail(Value):
-    """One template: `recipe` is the canonical document, ready for create_build."""
+    """One recipe: `recipe` is the canonical document, ready for create_build.
+
+    One that is too large for an answer is behind `recipe_url` instead, for an hour.
+    """
 
     name: str
-    title: str
+    source: RecipeSource = "built-in"
+    category: str = ""
+    title: str = ""
     description: str
-    recipe: dict[str, Any]
+    version: int | None = None
+    recipe: dict[str, Any] | None = None
+    recipe_digest: str = ""
+    recipe_url: str | None = None
     default_packages: tuple[str, ...]
+
+
+class SavedRecipeView(Value):
+    """What became of a saved recipe. `visible` is false while the read model does not show it yet."""
+
+    name: str
+    version: int
+    category: str
+    description: str
+    recipe_digest: str
+    deleted: bool = False
+    visible: bool = True
+    replayed: bool = False
+    next: str | None = None
+
+
+class CustomizedRecipe(Value):
+    """A recipe with changes, the changes as they came out, and the judgement on the whole.
+
+    `recipe` is canonical if it is valid, else as far as it got; one that is too large is behind `recipe_url` for an
+    hour. `cut` says what was left out to keep the answer small.
+    """
+
+    valid: bool
+    problems: tuple[Problem, ...] = ()
+    changes: tuple[Difference, ...] = ()
+    recipe: dict[str, Any] | None = None
+    recipe_digest: str | None = None
+    recipe_url: str | None = None
+    default_packages: tuple[str, ...] = ()
+    cut: str | None = None
+    next: str | None = None
 
 
 class ValidationView(Value):
@@ -134,6 +196,7 @@ class BuildView(Value):
     base_image: str | None = None
     retry_of: str | None = None
     retries: int = 0
+    rerun_of: str | None = None
     progress: Progress | None = None
     steps: tuple[StepState, ...] = ()
     failure: Failure | None = None

@@ -19,13 +19,21 @@ from domain.errors import Fault
 from domain.event import Event
 from domain.image.events import IMAGE_EVENTS
 from domain.model import Value
+from domain.saved_recipe.events import SAVED_RECIPE_EVENTS
 from domain.suite.events import SUITE_EVENTS
 from domain.test_run.events import TEST_RUN_EVENTS
 from domain.vm.events import VM_EVENTS
 
 E = TypeVar("E", bound=Event)
 
-EVENTS: dict[str, type[Event]] = {**BUILD_EVENTS, **VM_EVENTS, **IMAGE_EVENTS, **SUITE_EVENTS, **TEST_RUN_EVENTS}
+EVENTS: dict[str, type[Event]] = {
+    **BUILD_EVENTS,
+    **VM_EVENTS,
+    **IMAGE_EVENTS,
+    **SUITE_EVENTS,
+    **TEST_RUN_EVENTS,
+    **SAVED_RECIPE_EVENTS,
+}
 """Every event by its stored name."""
 
 

@@ -7,11 +7,12 @@ from psycopg import AsyncConnection
 from event_store.metering import MeterQueries
 from event_store.models.builds import BuildQueries
 from event_store.models.images import ImageQueries
+from event_store.models.saved_recipes import SavedRecipeQueries
 from event_store.models.suites import SuiteQueries
 from event_store.models.test_runs import RunQueries
 from event_store.models.vms import VmQueries
 
-Model = Literal["builds", "vms", "images", "suites", "test_runs"]
+Model = Literal["builds", "vms", "images", "suites", "test_runs", "saved_recipes"]
 """The read models that somebody can wait for, by the attribute of `OrgReads`."""
 
 
@@ -31,6 +32,7 @@ class OrgReads:
         self.vms = VmQueries(connection)
         self.suites = SuiteQueries(connection)
         self.test_runs = RunQueries(connection)
+        self.saved_recipes = SavedRecipeQueries(connection)
         self.images = ImageQueries(connection)
         self.meters = MeterQueries(connection)
 

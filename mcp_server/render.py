@@ -1,6 +1,5 @@
 """Answers as short text: what a client shows, and all that a client without structured results has."""
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,13 +12,10 @@ from domain.views import (
     DownloadLinks,
     LogLine,
     LogView,
-    RecipeDetail,
-    RecipeList,
     ReportView,
-    ValidationView,
     WhoAmI,
 )
-from mcp_server import render_images, render_tests, render_vms
+from mcp_server import render_evidence, render_images, render_recipes, render_tests, render_vms
 from mcp_server.render_words import FENCE_BEGIN, FENCE_END, one_row, problem_lines
 
 
@@ -37,32 +33,6 @@ def _whoami(view: WhoAmI) -> Iterable[str]:
     for quota in view.quotas:
         back = f", more comes back at {quota.frees_at:%Y-%m-%d %H:%M} UTC" if quota.frees_at else ""
         yield f"  {quota.name}: {quota.left} of {quota.limit} left{back}"
-
-
-def _recipes(view: RecipeList) -> Iterable[str]:
-    for recipe in view.recipes:
-        yield f"{recipe.name} ({recipe.base_image}): {recipe.title}. {recipe.description}"
-    yield "Call get_recipe with a name to see one, or create_build with recipe set to the name."
-
-
-def _recipe(view: RecipeDetail) -> Iterable[str]:
-    yield f"{view.name}: {view.title}. {view.description}"
-    yield _json(view.recipe)
-    yield f"Packages added to every such image: {', '.join(view.default_packages)}"
-
-
-def _validation(view: ValidationView) -> Iterable[str]:
-    if view.valid:
-        yield "The recipe is valid. It is still a draft: call create_build to build it."
-    else:
-        yield f"The recipe is not valid: {len(view.problems)} problem(s)."
-    yield from (line for problem in view.problems for line in problem_lines(problem))
-    if view.valid and view.recipe_digest:
-        yield f"Recipe digest {view.recipe_digest}."
-    if view.default_packages:
-        yield f"Packages added by default: {', '.join(view.default_packages)}"
-    if view.cut:
-        yield view.cut
 
 
 def _page(view: BuildPage) -> Iterable[str]:
@@ -161,21 +131,16 @@ def _deleted(view: DeletedBuild) -> Iterable[str]:
     yield view.next
 
 
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 _WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {
     WhoAmI: _whoami,
-    RecipeList: _recipes,
-    RecipeDetail: _recipe,
-    ValidationView: _validation,
     BuildPage: _page,
     BuildView: _build,
     LogView: _log,
     DownloadLinks: _links,
     DeletedBuild: _deleted,
+    **render_evidence.WRITERS,
     **render_images.WRITERS,
+    **render_recipes.WRITERS,
     **render_tests.WRITERS,
     **render_vms.WRITERS,
 }

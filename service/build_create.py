@@ -4,6 +4,7 @@ from domain.build.inputs import BuildRequest, VerifyPolicy
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
+from domain.recipe.schema import Recipe
 from domain.views import BuildView
 from service.allowances import builds_left
 from service.build_progress import progress_of
@@ -12,33 +13,39 @@ from service.factory import Factory
 from service.ids import derived_id
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
-from service.recipes import RecipeDocument, canonical_recipe, understood
+from service.recipe_source import RecipeDocument, canonical_recipe, recipe_of_build, understood
+from service.recipe_text import read_recipe
 
 TOOL = "create_build"
 VISIBLE_SECONDS = 2.0
 
 
-async def create_build(
+async def create_build(  # noqa: PLR0913 - what may be said of a build, by name only
     factory: Factory,
     caller: Caller,
-    document: RecipeDocument,
+    document: RecipeDocument | None = None,
     *,
     request_key: str | None = None,
     retry_of: str | None = None,
     verify: VerifyPolicy = "auto",
+    rerun_of: str | None = None,
 ) -> BuildView:
     """Start a build and answer with it as soon as the read model shows it, or after two seconds.
+
+    With `rerun_of` instead of a recipe, that build's recipe is built again; packages are resolved anew.
 
     The same request key with the same input gives the same build, `replayed`; nothing is started
     twice, whether the first request is done, under way, or its answer was lost.
 
     Raises:
-        Verdict: what is wrong with the recipe, `request_key.reused`, `build.quota`, or `build.not_found` for
-            `retry_of`.
+        Verdict: what is wrong with the recipe, `request_key.reused`, `build.quota`, `build.not_found` for `retry_of` or
+            `rerun_of`, or `argument.conflict` unless there is either a recipe or `rerun_of`.
 
     """
     require(caller, TOOL)
-    recipe = canonical_recipe(understood(factory, document))
+    if rerun_of is not None:
+        rerun_of = await build_id_of(factory, caller, rerun_of)
+    recipe = canonical_recipe(await _recipe(factory, caller, document, rerun_of))
     if retry_of is not None:
         retry_of = await build_id_of(factory, caller, retry_of)
         await visible_build(factory, caller, retry_of)
@@ -51,6 +58,7 @@ async def create_build(
         recipe=recipe,
         retry_of=retry_of,
         verify=verify,
+        rerun_of=rerun_of,
     )
     earlier = None if request_key is None else await _earlier(factory, request)
     if earlier is not None:
@@ -60,6 +68,19 @@ async def create_build(
         raise Verdict(*problems)
     await factory.workflows.start_build(request)
     return await _started(factory, request)
+
+
+async def _recipe(factory: Factory, caller: Caller, document: RecipeDocument | None, rerun_of: str | None) -> Recipe:
+    if document is not None and rerun_of is None:
+        return await understood(factory, caller, document)
+    if document is None and rerun_of is not None:
+        return read_recipe(await recipe_of_build(factory, caller, rerun_of))
+    raise Verdict.because(
+        "argument.conflict",
+        "Give either a recipe, or rerun_of to build another build's recipe again.",
+        path="recipe",
+        next="Name one of the two; for a changed recipe call customize_recipe first.",
+    )
 
 
 async def _started(factory: Factory, request: BuildRequest) -> BuildView:
@@ -98,7 +119,7 @@ def _same_input(digest: str, request: BuildRequest) -> None:
         return
     raise Verdict.because(
         "request_key.reused",
-        "This request_key was used before with another recipe, retry_of or verify.",
+        "This request_key was used before with another recipe, retry_of, rerun_of or verify.",
         path="request_key",
         next=f"Use a new request_key for a new build; the old one is build_id {request.build_id}.",
     )

@@ -76,6 +76,7 @@ def build_view(
         base_image=str(state.recipe.get("baseImage", "")),
         retry_of=state.retry_of,
         retries=state.generation,
+        rerun_of=state.rerun_of,
         progress=progress,
         steps=tuple(
             step.model_copy(update={"summary": clean_untrusted(step.summary, _SUMMARY) if step.summary else None})

@@ -51,9 +51,17 @@ async def get_download_links(
     return DownloadLinks(
         build_id=build_id,
         status=state.status,
-        links=tuple(_link(factory, state, artifact) for artifact in chosen),
+        links=tuple(link_of(factory, state, artifact) for artifact in chosen),
         note=_note(chosen, state.status),
     )
+
+
+async def sign_document(factory: Factory, data: bytes, name: str) -> str:
+    """Keep a small document by its digest and return a link of one hour to it."""
+    key = _PREFIX + hashlib.sha256(data).hexdigest()
+    await factory.objects.put(key, data, "application/json")
+    token = factory.links.sign(key=key, name=name, expires_at=factory.now() + LINK_LIFETIME)
+    return f"{factory.public_url}/download/{token}/{quote(name, safe='')}"
 
 
 async def open_download(factory: Factory, token: str, name: str) -> Download:
@@ -88,7 +96,8 @@ def read_download(factory: Factory, download: Download, *, offset: int, length: 
     return factory.objects.stream(download.key, offset=offset, length=length)
 
 
-def _link(factory: Factory, state: BuildState, artifact: Artifact) -> DownloadLink:
+def link_of(factory: Factory, state: BuildState, artifact: Artifact) -> DownloadLink:
+    """Sign a link of one hour to an artifact of a build."""
     of = BuildOf(org_id=state.org_id, build_id=state.build_id)
     expires_at = factory.now() + LINK_LIFETIME
     token = factory.links.sign(key=_PREFIX + artifact.blob.digest, name=artifact.name, expires_at=expires_at, build=of)

@@ -22,6 +22,7 @@ from service.ports import (
     Workflows,
 )
 from service.recipe_catalog import Catalog
+from service.recipe_ports import SavedRecipes
 from service.suite_ports import Tests
 from service.vm_ports import Machines
 
@@ -50,6 +51,7 @@ class Factory:
     uploads: Uploads
     images: Images
     tests: Tests
+    saved_recipes: SavedRecipes
     vms: Machines
     consoles: ConsoleAdmission
     tickets: ConsoleTickets

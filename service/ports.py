@@ -21,6 +21,7 @@ from infra.log_find import LogWish
 from infra.ports import FoundPage, LogPage, LogRecord, ObjectInfo
 from infra.signed_links import BuildOf, LinkGrant
 from infra.uploads import UploadGrant
+from service.recipe_ports import SavedRecipeReads
 from service.suite_ports import RunReads, SuiteReads
 from service.vm_ports import VmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
@@ -98,6 +99,11 @@ class OrgReads(Protocol):
     @property
     def suites(self) -> SuiteReads:
         """The test suites."""
+        ...
+
+    @property
+    def saved_recipes(self) -> SavedRecipeReads:
+        """The saved recipes."""
         ...
 
     @property
@@ -199,6 +205,10 @@ class Objects(Protocol):
 
     def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Read an object in chunks; `Verdict` (`object.not_found`) if there is none."""
+        ...
+
+    async def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """Read a small object or a part of one; `Verdict` (`object.not_found`) if there is none."""
         ...
 
     async def stat(self, key: str) -> ObjectInfo | None:

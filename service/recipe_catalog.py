@@ -6,6 +6,7 @@ from domain.errors import Verdict
 from domain.model import Value
 from domain.recipe.keys import close
 from domain.recipe.schema import Recipe
+from domain.saved_recipe.inputs import Category
 from service.recipe_text import decode, read_recipe
 
 _FOLDER = Path(__file__).resolve().parent.parent / "recipes"
@@ -13,6 +14,7 @@ _FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 
 class _Entry(Value):
     name: str
+    category: Category
     title: str
     description: str
 
@@ -21,6 +23,7 @@ class Template(Value):
     """One built-in recipe, and what a list of them says about it."""
 
     name: str
+    category: str
     title: str
     description: str
     recipe: Recipe
@@ -36,6 +39,10 @@ class Catalog:
     def templates(self) -> tuple[Template, ...]:
         """Every template, in order."""
         return tuple(self._templates.values())
+
+    def has(self, name: str) -> bool:
+        """Tell whether a template has this name."""
+        return name in self._templates
 
     def get(self, name: str) -> Template:
         """Answer the template called `name`.
@@ -69,6 +76,7 @@ def load_catalog(folder: Path = _FOLDER) -> Catalog:
         tuple(
             Template(
                 name=entry.name,
+                category=entry.category,
                 title=entry.title,
                 description=entry.description,
                 recipe=read_recipe((folder / f"{entry.name}.yaml").read_bytes()),

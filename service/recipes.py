@@ -1,8 +1,4 @@
-"""Recipes: the built-in templates, and judging one before anything is built."""
-
-import re
-from collections.abc import Mapping
-from typing import Any
+"""Recipes: the built-in templates and the organization's own, and judging one before anything is built."""
 
 from domain.budget import REPLY_BYTES, VIEW_BYTES, size_of, that_fit
 from domain.caller import Caller
@@ -10,68 +6,129 @@ from domain.canonical import digest
 from domain.errors import Verdict
 from domain.recipe.defaults import default_packages
 from domain.recipe.schema import Recipe
-from domain.views import RecipeDetail, RecipeList, RecipeSummary, ValidationView
+from domain.saved_recipe.state import SavedRecipeState
+from domain.text import clean_untrusted
+from domain.views import (
+    RecipeCategories,
+    RecipeCategory,
+    RecipeDetail,
+    RecipeList,
+    RecipeSummary,
+    ValidationView,
+)
 from service.build_view import clipped
 from service.factory import Factory
 from service.permissions import require
 from service.recipe_catalog import Template
+from service.recipe_source import (
+    RecipeDocument,
+    canonical_recipe,
+    fits,
+    named_recipe,
+    recipe_link,
+    saved_recipe,
+    understood,
+)
 from service.recipe_text import read_recipe
 from workflows.commands import ValidateInput
 
-RecipeDocument = Mapping[str, Any] | str
+MOST_RECIPES = 30
+_LISTED_CHARACTERS = 120
 _MOST_PROBLEMS = 20
-_TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-async def list_recipes(factory: Factory, caller: Caller) -> RecipeList:
-    """List the built-in templates."""
+async def list_recipes(
+    factory: Factory,
+    caller: Caller,
+    *,
+    limit: int = MOST_RECIPES,
+    cursor: str | None = None,
+    category: str | None = None,
+) -> RecipeList:
+    """List recipes, of one category or of all: the templates, with the first page, then saved ones by name."""
     require(caller, "list_recipes")
-    return RecipeList(recipes=tuple(_summary(template) for template in factory.catalog.templates))
+    limit = min(limit, MOST_RECIPES)
+    async with factory.reads.org(caller.org_id) as reads:
+        saved = await reads.saved_recipes.page(limit=limit + 1, after=cursor or "", category=category)
+    built_in = [t for t in factory.catalog.templates if cursor is None and category in (None, t.category)]
+    return RecipeList(
+        recipes=(*map(_of_template, built_in), *map(_of_saved, saved[:limit])),
+        next_cursor=saved[limit - 1].name if len(saved) > limit else None,
+    )
+
+
+async def list_categories(factory: Factory, caller: Caller) -> RecipeCategories:
+    """Count the recipes of each category."""
+    require(caller, "list_recipe_categories")
+    async with factory.reads.org(caller.org_id) as reads:
+        saved = await reads.saved_recipes.categories()
+    built_in = [template.category for template in factory.catalog.templates]
+    names = dict.fromkeys((*built_in, *saved))
+    return RecipeCategories(
+        categories=tuple(
+            RecipeCategory(name=name, built_in=built_in.count(name), saved=saved.get(name, 0)) for name in names
+        )
+    )
 
 
 async def get_recipe(factory: Factory, caller: Caller, name: str) -> RecipeDetail:
-    """Return one template with its canonical recipe.
+    """Return one recipe with its canonical document.
 
     Raises:
         Verdict: `recipe.not_found`.
 
     """
     require(caller, "get_recipe")
-    template = factory.catalog.get(name)
+    recipe = await named_recipe(factory, caller, name)
+    if factory.catalog.has(name):
+        summary = _of_template(factory.catalog.get(name))
+    else:
+        saved = await saved_recipe(factory, caller, name)
+        summary = _of_saved(saved).model_copy(update={"description": saved.content.description})
+    document = canonical_recipe(recipe)
+    small = fits(document)
     return RecipeDetail(
-        name=template.name,
-        title=template.title,
-        description=template.description,
-        recipe=canonical_recipe(template.recipe),
-        default_packages=default_packages(template.recipe),
+        name=summary.name,
+        source=summary.source,
+        category=summary.category,
+        title=summary.title,
+        description=summary.description,
+        version=summary.version,
+        recipe=document if small else None,
+        recipe_digest=digest(document),
+        recipe_url=None if small else await recipe_link(factory, document),
+        default_packages=default_packages(recipe),
     )
 
 
 async def validate_recipe(factory: Factory, caller: Caller, document: RecipeDocument) -> ValidationView:
-    """Judge a recipe (a document, its YAML or JSON text, or a template's name); starts nothing.
+    """Judge a recipe, in any of the forms that `understood` takes; starts nothing.
 
     Packages are looked up by a worker only once the recipe itself is sound: of a wrong one all that
     is wrong with it is told, without asking for packages that may not be meant.
     """
     require(caller, "validate_recipe")
     try:
-        recipe = understood(factory, document)
+        recipe = await understood(factory, caller, document)
     except Verdict as verdict:
-        return _judged(ValidationView(valid=False, problems=verdict.problems))
+        return _short(ValidationView(valid=False, problems=verdict.problems))
+    return _short(await judged(factory, recipe))
+
+
+async def judged(factory: Factory, recipe: Recipe) -> ValidationView:
+    """Have a worker look up the packages of a recipe that is sound in itself."""
     canonical = canonical_recipe(recipe)
     result = await factory.workflows.validate_recipe(ValidateInput(recipe=canonical))
-    return _judged(
-        ValidationView(
-            valid=not result.problems,
-            problems=result.problems,
-            recipe=canonical,
-            recipe_digest=digest(canonical),
-            default_packages=default_packages(recipe),
-        )
+    return ValidationView(
+        valid=not result.problems,
+        problems=result.problems,
+        recipe=canonical,
+        recipe_digest=digest(canonical),
+        default_packages=default_packages(recipe),
     )
 
 
-def _judged(view: ValidationView) -> ValidationView:
+def _short(view: ValidationView) -> ValidationView:
     """Keep the answer small: the first problems, clipped, and the canonical document if it is not huge."""
     cut: list[str] = []
     # Problems are told twice.
@@ -85,31 +142,27 @@ def _judged(view: ValidationView) -> ValidationView:
     return shown.model_copy(update={"cut": f"Not shown: {'; '.join(cut)}." if cut else None})
 
 
-def understood(factory: Factory, document: RecipeDocument) -> Recipe:
-    """Turn what the caller sent into a recipe.
-
-    Text that is one bare word is a template's name; no recipe's text is.
-
-    Raises:
-        Verdict: with every problem at once.
-
-    """
-    if isinstance(document, str) and _TEMPLATE_NAME.fullmatch(document.strip()):
-        return factory.catalog.get(document.strip()).recipe
-    return read_recipe(document)
-
-
-def canonical_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return the canonical document, the one that is digested and built."""
-    return recipe.model_dump(mode="json", by_alias=True)
-
-
-def _summary(template: Template) -> RecipeSummary:
+def _of_template(template: Template) -> RecipeSummary:
     return RecipeSummary(
         name=template.name,
+        category=template.category,
         title=template.title,
         description=template.description,
         base_image=template.recipe.baseImage,
         packages=len(template.recipe.packages),
         tests=len(template.recipe.tests),
+    )
+
+
+def _of_saved(state: SavedRecipeState) -> RecipeSummary:
+    recipe = read_recipe(state.content.document)
+    return RecipeSummary(
+        name=state.name,
+        source="saved",
+        category=state.content.category,
+        description=clean_untrusted(state.content.description, _LISTED_CHARACTERS),
+        base_image=recipe.baseImage,
+        packages=len(recipe.packages),
+        tests=len(recipe.tests),
+        version=state.version,
     )

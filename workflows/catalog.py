@@ -4,7 +4,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.build import BuildWorkflow
 from workflows.collect import CollectWorkflow
-from workflows.define import DefineWorkflow
+from workflows.define import DefineRecipeWorkflow, DefineWorkflow
 from workflows.delete_build import DeleteBuildWorkflow
 from workflows.fleet import FleetWorkflow
 from workflows.histories import HistoriesWorkflow
@@ -22,6 +22,7 @@ WORKFLOWS: tuple[type, ...] = (
     ImageWorkflow,
     ForgetImageWorkflow,
     DefineWorkflow,
+    DefineRecipeWorkflow,
     RunWorkflow,
     ReconcileWorkflow,
     DeleteBuildWorkflow,

@@ -1,6 +1,7 @@
 """What a definition's workflow takes and gives."""
 
 from domain.model import Value
+from domain.saved_recipe.commands import RecipeCommand
 from domain.suite.commands import SuiteCommand
 
 
@@ -11,7 +12,14 @@ class DefineInput(Value):
     command: SuiteCommand
 
 
+class DefineRecipeInput(Value):
+    """One command to one saved recipe."""
+
+    recipe_id: str
+    command: RecipeCommand
+
+
 class DefineResult(Value):
-    """The suite's version afterwards."""
+    """The definition's version afterwards."""
 
     version: int

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.build.commands import BuildCommand
     from domain.image.commands import ImageCommand
     from domain.model import Value
+    from domain.saved_recipe.commands import RecipeCommand
     from domain.suite.commands import SuiteCommand
     from domain.test_run.commands import TestRunCommand
     from domain.vm.commands import VmCommand
@@ -40,6 +41,12 @@ async def record_suite(suite_id: str, command: SuiteCommand) -> int:
     """Append to a test suite."""
     request = m.RecordSuiteInput(stream_id=suite_id, at=workflow.now(), command=command)
     return await _record(m.RECORD_SUITE, request, command.kind)
+
+
+async def record_recipe(recipe_id: str, command: RecipeCommand) -> int:
+    """Append to a saved recipe."""
+    request = m.RecordRecipeInput(stream_id=recipe_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_RECIPE, request, command.kind)
 
 
 async def record_test_run(run_id: str, command: TestRunCommand) -> int:

@@ -1,19 +1,14 @@
 """The typed client of test runs and of suites' definitions."""
 
-from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
-
 from domain.errors import Verdict
 from domain.suite.commands import AnySuiteCommand, CreateSuite
 from domain.test_run.inputs import RunRequest
-from workflows import policies
 from workflows.commands import CancelCommand
 from workflows.connect import Connected
 from workflows.define import DefineWorkflow
-from workflows.define_models import DefineInput, DefineResult
-from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, unavailable
+from workflows.define_models import DefineInput
+from workflows.definitions import Definition, define
+from workflows.jobs import JobCard, known_digest, signal_job, start_job
 from workflows.test_run import RunWorkflow
 from workflows.test_run_models import RunInput, workflow_id
 
@@ -34,31 +29,9 @@ class SuiteClient:
             Verdict: what the command is refused for (see `domain.suite.decide`).
 
         """
-        client = await self._connected()
-        identity = _define_id(suite_id, command)
-        try:
-            handle = await client.start_workflow(
-                DefineWorkflow.run,
-                DefineInput(suite_id=suite_id, command=command),
-                id=identity,
-                task_queue=policies.CORE_QUEUE,
-                # One that was refused may be asked again: the suite may have changed meanwhile.
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                execution_timeout=policies.QUESTION_LIMIT,
-                static_summary=f"{command.kind.capitalize()} suite {suite_id}",
-                rpc_timeout=RPC_LIMIT,
-            )
-        except WorkflowAlreadyStartedError:
-            handle = client.get_workflow_handle(identity, result_type=DefineResult)
-        except RPCError as error:
-            raise unavailable(error) from error
-        try:
-            return (await handle.result()).version
-        except WorkflowFailureError as error:
-            raise refused(error, "suite.not_defined") from error
-        except RPCError as error:
-            raise unavailable(error) from error
+        definition = Definition(_define_id(suite_id, command), f"{command.kind.capitalize()} suite {suite_id}")
+        start = DefineInput(suite_id=suite_id, command=command)
+        return await define(await self._connected(), DefineWorkflow.run, start, definition)
 
     async def start_run(self, request: RunRequest) -> None:
         """Start a run. Starting the same id again, while it runs or later, changes nothing."""

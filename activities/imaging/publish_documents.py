@@ -57,8 +57,8 @@ def package_manifest(lock: Lock) -> bytes:
 def verification_document(request: PublishInput, images: Iterable[Artifact], version: str) -> bytes:
     """What was checked on which bytes.
 
-    An image without a report was not booted and stands here as `unverified`. Texts in the reports came
-    from the guest.
+    An image without a report was not booted and stands here as `unverified`; one whose reports are all reused was
+    booted by the build that they name. Texts in the reports came from the guest.
     """
     return canonical_json(
         {
@@ -80,7 +80,7 @@ def _image(image: Artifact, reports: Iterable[dict[str, Any]]) -> dict[str, Any]
         "kind": image.kind,
         "sha256": image.blob.digest,
         "bytes": image.blob.bytes,
-        "booted": bool(about),
+        "booted": any(report.get("reused") is None for report in about),
         "verification": image.verification,
         "method": image.method,
         "reports": about,

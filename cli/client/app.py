@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.client import builds, downloads, logs, recipes
+from cli.client import builds, downloads, evidence, logs, recipes
+from cli.client import recipe_changes as changes
 from cli.client.exits import EPILOG
 from cli.client.images import images
 from cli.client.mcp_config import show_config
@@ -26,7 +27,8 @@ BuildId = Annotated[
     ),
 ]
 Recipe = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A YAML or JSON file, `-` for standard input, or a template's name.")
+    str,
+    typer.Argument(metavar="RECIPE", help="A YAML or JSON file, `-` for standard input, a recipe's name, or build:ID."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the build until it rests; Ctrl-C leaves it running.")]
 
@@ -43,7 +45,13 @@ def register(app: typer.Typer) -> None:
         ("build-delete", build_delete),
         ("validate", validate),
         ("recipes", recipes_),
+        ("customize", customize),
+        ("recipe-save", recipe_save),
+        ("recipe-delete", recipe_delete),
+        ("rerun", rerun),
         ("download", download),
+        ("evidence", evidence_),
+        ("compare", compare),
         ("whoami", whoami),
         ("mcp-config", mcp_config),
     ):
@@ -147,12 +155,65 @@ def validate(recipe: Recipe, *, as_json: AsJson = False) -> None:
 
 
 def recipes_(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A template, to print it whole.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A recipe, to print it whole.")] = None,
     *,
+    category: Annotated[str | None, typer.Option(help="Only recipes of this category.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the built-in recipe templates, or print one."""
-    run(partial(recipes.show_recipes, name=name), as_json=as_json)
+    """List the built-in templates and the saved recipes, or print one."""
+    run(partial(recipes.show_recipes, name=name, category=category), as_json=as_json)
+
+
+def customize(
+    recipe: Recipe,
+    *,
+    patch: Annotated[
+        str | None, typer.Option(help="A JSON merge patch (RFC 7386): a file, `-`, or the object itself.")
+    ] = None,
+    edit: Annotated[
+        list[str] | None,
+        typer.Option("--edit", "-e", help="add_package:htop, remove_user:deploy, … or JSON; repeat it."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="PATH=VALUE: services.ssh.config.port=2222; repeat it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a recipe, and see what is different and whether it can be built; prints the result."""
+    change = partial(changes.customize_recipe, recipe=recipe, patch=patch, edits=edit or (), settings=settings or ())
+    run(change, as_json=as_json)
+
+
+def recipe_save(
+    recipe: Recipe,
+    *,
+    description: Annotated[str | None, typer.Option(help="What it is for, in a line.")] = None,
+    category: Annotated[str | None, typer.Option(help="A word such as server.")] = None,
+    replace: Annotated[
+        int | None, typer.Option(metavar="VERSION", min=1, help="Replace the saved recipe that is at this version.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a recipe in the factory under its own name."""
+    about = {"description": description, "category": category, "expected_version": replace}
+    run(partial(changes.save_recipe, recipe=recipe, about=about), as_json=as_json)
+
+
+def recipe_delete(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A saved recipe.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a saved recipe; builds made of it stay."""
+    run(partial(changes.delete_recipe, name=name, yes=yes), as_json=as_json)
+
+
+def rerun(build_id: BuildId, *, wait: Wait = False, as_json: AsJson = False) -> None:
+    """Build a build's recipe again, with the packages of today."""
+    followed = builds.Followed()
+    command = partial(builds.rerun_build, given=build_id, wait=wait, followed=followed)
+    run(command, as_json=as_json, on_interrupt=followed.farewell)
 
 
 def download(
@@ -164,6 +225,21 @@ def download(
 ) -> None:
     """Download a build's files, checked against their SHA-256; continues what was cut."""
     run(partial(downloads.download, kinds=kind or (), folder=output, given=build_id), as_json=as_json)
+
+
+def evidence_(build_id: BuildId, *, as_json: AsJson = False) -> None:
+    """Show how a build's images were verified, bound to their SHA-256; exit 1 if that does not hold together."""
+    run(partial(evidence.show_evidence, given=build_id), as_json=as_json)
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A build, as everywhere: latest-verified:demo …")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="The build to compare it with.")] = "latest",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is different between two builds: recipe, packages, sizes, verification."""
+    run(partial(evidence.compare, before=before, after=after), as_json=as_json)
 
 
 def whoami(*, as_json: AsJson = False) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -52,10 +53,21 @@ async def start_build(
     session: Tools, output: Output, recipe: str, *, asked: Asked, wait: bool, followed: Followed
 ) -> int:
     """Start a build; with `wait` follow it to its end."""
-    document = read_recipe(recipe)
+    question = {"recipe": read_recipe(recipe)}
+    return await _start(session, output, question, asked=asked, wait=wait, followed=followed)
+
+
+async def rerun_build(session: Tools, output: Output, given: str, *, wait: bool, followed: Followed) -> int:
+    """Build another build's recipe again; with `wait` follow it to its end."""
+    return await _start(session, output, {"rerun_of": given}, asked=Asked(), wait=wait, followed=followed)
+
+
+async def _start(
+    session: Tools, output: Output, question: Mapping[str, str], *, asked: Asked, wait: bool, followed: Followed
+) -> int:
     key = asked.request_key or str(uuid.uuid4())
     try:
-        answer = await session.call("create_build", {"recipe": document, "request_key": key, "verify": asked.verify})
+        answer = await session.call("create_build", {**question, "request_key": key, "verify": asked.verify})
     except Unreachable as failure:
         # The request may have been heard: its key makes repeating it safe.
         raise Unreachable(

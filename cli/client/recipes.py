@@ -33,21 +33,26 @@ async def validate_recipe(session: Tools, output: Output, recipe: str) -> int:
     return code
 
 
-async def show_recipes(session: Tools, output: Output, name: str | None) -> int:
-    """List the templates, or print one as the JSON document that `build` takes."""
+async def show_recipes(session: Tools, output: Output, name: str | None, category: str | None = None) -> int:
+    """List the templates and saved recipes, or print one as the JSON document that `build` takes."""
     if name is not None:
         return await _show_one(session, output, name)
-    answer = await session.call("list_recipes", {})
+    answer = await session.call("list_recipes", {"category": category})
     if output.as_json:
         output.json(answer)
         return exits.OK
+    page = RecipeList.model_validate(answer, extra="ignore")
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("name", "base", "packages", "tests", "what it is"):
+    for column in ("name", "category", "base", "packages", "tests", "what it is"):
         table.add_column(column, justify="right" if column in {"packages", "tests"} else "left")
-    for recipe in RecipeList.model_validate(answer, extra="ignore").recipes:
-        about = Text(recipe.title, style="bold").append(f" {recipe.description}", style="")
-        table.add_row(plain(recipe.name), recipe.base_image, str(recipe.packages), str(recipe.tests), about)
+    for recipe in page.recipes:
+        saved = "" if recipe.version is None else f" (saved, version {recipe.version})"
+        about = Text(recipe.title, style="bold").append_text(plain(f" {recipe.description}{saved}"))
+        counts = (str(recipe.packages), str(recipe.tests))
+        table.add_row(plain(recipe.name), plain(recipe.category), recipe.base_image, *counts, about)
     output.out.print(table)
+    if page.next_cursor:
+        output.say("There are more saved recipes; narrow them with --category.")
     output.say("Build one: openfactory build NAME --wait. Change one: openfactory recipes NAME > my.json")
     return exits.OK
 
@@ -62,7 +67,10 @@ async def _show_one(session: Tools, output: Output, name: str) -> int:
     output.notes.print(plain(f"{detail.title}: {detail.description}"), soft_wrap=True)
     if detail.default_packages:
         output.notes.print(plain(f"Comes with: {', '.join(detail.default_packages)}", "dim"), soft_wrap=True)
-    output.out.file.write(json.dumps(detail.recipe, indent=2) + "\n")
+    if detail.recipe is not None:
+        output.out.file.write(json.dumps(detail.recipe, indent=2) + "\n")
+    else:
+        output.say(detail.recipe_url or "")
     return exits.OK
 
 

@@ -61,6 +61,7 @@ def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -
                 retry_of=request.retry_of,
                 verify=request.verify,
                 plan=request.plan,
+                rerun_of=request.rerun_of,
             ),
         )
     if state.org_id != request.org_id or state.input_digest != request.input_digest:

@@ -30,6 +30,7 @@ class BuildRequested(BuildEvent):
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
+    rerun_of: str | None = None
 
 
 class StepStarted(BuildEvent):

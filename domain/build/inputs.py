@@ -13,6 +13,7 @@ class BuildRequest(Value):
     """A validated request. `recipe` is the canonical document of `domain.recipe.schema.Recipe`.
 
     `plan` names the organization's plan, whose allowance guards the first event.
+    `retry_of` is a failed build that this one replaces, `rerun_of` a build whose inputs are built again.
     """
 
     build_id: str
@@ -22,6 +23,7 @@ class BuildRequest(Value):
     recipe: dict[str, Any]
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
+    rerun_of: str | None = None
 
     @property
     def recipe_digest(self) -> str:
@@ -32,6 +34,9 @@ class BuildRequest(Value):
     def input_digest(self) -> str:
         """SHA-256 of everything that a repeated request must have in common."""
         asked: dict[str, Any] = {"tool": "create_build", "recipe": self.recipe, "retry_of": self.retry_of}
-        if self.verify != "auto":  # what earlier releases did not know stays out of their requests' digests
+        # What earlier releases did not know stays out of their requests' digests.
+        if self.verify != "auto":
             asked["verify"] = self.verify
+        if self.rerun_of is not None:
+            asked["rerun_of"] = self.rerun_of
         return digest(asked)

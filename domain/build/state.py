@@ -65,6 +65,7 @@ class BuildState(Value):
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
+    rerun_of: str | None = None
     generation: int = 0
     host: str | None = None
     steps: tuple[StepState, ...] = ()
@@ -130,6 +131,7 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         retry_of=event.retry_of,
         verify=event.verify,
         plan=event.plan,
+        rerun_of=event.rerun_of,
     )
 
 

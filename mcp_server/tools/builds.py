@@ -6,16 +6,28 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from domain.artifacts import ArtifactKind
+from domain.build.compare import BuildComparison
 from domain.build.inputs import VerifyPolicy
 from domain.build.state import BuildStatus
 from domain.build.steps import StepName
+from domain.evidence import EvidenceView
 from domain.views import BuildPage, BuildView, DeletedBuild, DownloadLinks, LogView, Progress
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, face
+from mcp_server.tools.arguments import RequestKey, Wait
 from mcp_server.tools.recipes import Recipe
-from service import build_commands, build_create, build_delete, build_log, build_queries, downloads
+from service import (
+    build_commands,
+    build_compare,
+    build_create,
+    build_delete,
+    build_evidence,
+    build_log,
+    build_queries,
+    downloads,
+)
 from service.build_log import MOST_LINES, USUAL_LINES, LogQuery
-from service.build_queries import LONGEST_WAIT, MOST_BUILDS, StatusQuery
+from service.build_queries import MOST_BUILDS, StatusQuery
 from service.build_view import Detail
 from service.factory import Factory
 
@@ -23,8 +35,6 @@ BuildId = Annotated[
     str,
     Field(description="Its id or first digits; or latest, latest-verified, also of a recipe: latest:demo."),
 ]
-RequestKey = Annotated[str | None, Field(description="A fresh UUID: what is asked again with it is done once.")]
-Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT, description="Wait so many seconds for something new.")]
 
 
 class BuildTools:
@@ -38,7 +48,7 @@ class BuildTools:
     async def create_build(
         self,
         ctx: Context[Any, Any],
-        recipe: Recipe,
+        recipe: Recipe | None = None,
         request_key: RequestKey = None,
         retry_of: Annotated[
             str | None, Field(description="The id of a failed build that this one replaces with a changed recipe.")
@@ -49,6 +59,10 @@ class BuildTools:
                 description="auto: reuse evidence of an earlier build with the same bytes and tests; always: boot anew."
             ),
         ] = "auto",
+        rerun_of: Annotated[
+            str | None,
+            Field(description="Instead of recipe: a build whose recipe is built again, packages resolved anew."),
+        ] = None,
     ) -> BuildView:
         """Start building a recipe: bootable disk image and ISO, each booted and tested before it is called verified.
 
@@ -56,7 +70,13 @@ class BuildTools:
         and wait_s=25. Always give a request_key, so that a repeated call does not start a second build.
         """
         return await build_create.create_build(
-            self._factory, self._caller_of(ctx), recipe, request_key=request_key, retry_of=retry_of, verify=verify
+            self._factory,
+            self._caller_of(ctx),
+            recipe,
+            request_key=request_key,
+            retry_of=retry_of,
+            verify=verify,
+            rerun_of=rerun_of,
         )
 
     @face("List builds", READ)
@@ -192,3 +212,21 @@ class BuildTools:
         Each link tells the file's size, SHA-256 and whether that very file was verified and how.
         """
         return await downloads.get_download_links(self._factory, self._caller_of(ctx), build_id, kind=kind)
+
+    @face("Show a build's evidence", READ)
+    async def get_build_evidence(self, ctx: Context[Any, Any], build_id: BuildId) -> EvidenceView:
+        """Show how each image was verified, bound to its SHA-256, what went in, and links to the whole documents.
+
+        Only `sound` evidence counts: every document was read, has its digest, and is about these very bytes.
+        """
+        return await build_evidence.get_build_evidence(self._factory, self._caller_of(ctx), build_id)
+
+    @face("Compare two builds", READ)
+    async def compare_builds(
+        self,
+        ctx: Context[Any, Any],
+        before: Annotated[str, Field(description="A build, named as in build_id; often latest-verified:NAME.")],
+        after: Annotated[str, Field(description="The build to compare it with.")],
+    ) -> BuildComparison:
+        """Show what is different between two builds: recipe, packages, sizes, and which assertions hold."""
+        return await build_compare.compare_builds(self._factory, self._caller_of(ctx), before, after)

@@ -10,7 +10,7 @@ from domain.image.state import ImageStatus
 from domain.image.views import ImagePage, ImageView
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, START, face
-from mcp_server.tools.builds import RequestKey
+from mcp_server.tools.arguments import RequestKey
 from service import images
 from service.factory import Factory
 from service.images import MOST_IMAGES

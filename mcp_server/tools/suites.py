@@ -9,7 +9,7 @@ from domain.suite.views import SuitePage, SuiteView
 from domain.test_run.views import RunPage, RunView
 from mcp_server.callers import CallerOf
 from mcp_server.face import READ, RESUME, START, face
-from mcp_server.tools.builds import RequestKey
+from mcp_server.tools.arguments import RequestKey
 from mcp_server.tools.tests import Cursor, Hold, Limit, Status
 from service import suite_commands, suite_queries, test_run_queries, test_run_start
 from service.build_view import Detail

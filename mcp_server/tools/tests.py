@@ -10,7 +10,7 @@ from domain.test_run.state import RunStatus
 from domain.test_run.views import RunPage, RunProgress, RunView
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, START, face
-from mcp_server.tools.builds import RequestKey, Wait
+from mcp_server.tools.arguments import RequestKey, Wait
 from service import test_run_queries, test_run_start
 from service.build_queries import StatusQuery
 from service.build_view import Detail

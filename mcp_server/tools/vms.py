@@ -12,7 +12,7 @@ from domain.vm.state import VmStatus
 from domain.vm.views import CommandView, ScreenshotView, SnapshotList, VmPage, VmView
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, Pictured, face
-from mcp_server.tools.builds import RequestKey, Wait
+from mcp_server.tools.arguments import RequestKey, Wait
 from service import vm_commands, vm_create, vm_guest, vm_queries
 from service.factory import Factory
 from service.vm_create import VmWish

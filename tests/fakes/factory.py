@@ -17,6 +17,7 @@ from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem, Verdict
 from domain.guest import Guest, guest_caller
 from domain.image.state import ImageState
+from domain.saved_recipe.state import SavedRecipeState
 from domain.suite.state import SuiteState
 from domain.test_run.state import RunState
 from domain.vm.state import VmState
@@ -38,6 +39,7 @@ from tests.fakes.guests import FakeDenials, FakeGuests, FakeMeters
 from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.pages import place_of
+from tests.fakes.recipes import FakeRecipes, FakeSavedRecipeReads
 from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
 from tests.fakes.vm_front import FakeMachines, FakeVmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
@@ -67,6 +69,7 @@ class FakeReads:
         self.vms: dict[str, VmState] = {}
         self.suites: dict[str, SuiteState] = {}
         self.test_runs: dict[str, RunState] = {}
+        self.saved_recipes: dict[str, SavedRecipeState] = {}
         self.step_durations: tuple[StepDuration, ...] = ()
         self.waits: list[tuple[str, int, float]] = []
         self.arriving: list[e.BuildEvent] = []
@@ -91,6 +94,7 @@ class FakeReads:
                 [state for state in self.vms.values() if state.org_id == org_id],
                 NOW,
             ),
+            saved_recipes=FakeSavedRecipeReads(self.saved_recipes, org_id),
         )
 
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
@@ -115,6 +119,7 @@ class _OrgReads:
     suites: FakeSuiteReads
     test_runs: FakeRunReads
     meters: FakeMeters
+    saved_recipes: FakeSavedRecipeReads
 
 
 class _BuildReads:
@@ -307,6 +312,7 @@ class World:
         self.workflows = FakeWorkflows(self.reads)
         self.images = FakeImages(self.reads.images)
         self.tests = FakeTests(self.reads.suites, self.reads.test_runs)
+        self.saved_recipes = FakeRecipes(self.reads.saved_recipes)
         self.vms = FakeMachines(self.reads.vms, self.objects)
         self.grants = FakeGrants(now=lambda: self.now)
         self.denials = FakeDenials()
@@ -321,6 +327,7 @@ class World:
             uploads=UploadSigner(b"k" * 32),
             images=self.images,
             tests=self.tests,
+            saved_recipes=self.saved_recipes,
             vms=self.vms,
             consoles=self.grants,
             tickets=TicketSigner(b"k" * 32),
@@ -359,6 +366,7 @@ def requested(request: BuildRequest, at: datetime = NOW) -> e.BuildRequested:
         recipe_digest=request.recipe_digest,
         input_digest=request.input_digest,
         retry_of=request.retry_of,
+        rerun_of=request.rerun_of,
     )
 
 

@@ -1,12 +1,13 @@
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from cli.client import builds, logs, recipes
+from cli.client import builds, evidence, logs, recipe_changes, recipes
 from cli.client.failures import ToolFailed, Unreachable, UsageFailure
 from cli.client.output import Output
 from domain.errors import Problem
@@ -238,3 +239,86 @@ async def test_a_refused_tool_is_told_as_its_problems() -> None:
     with pytest.raises(ToolFailed) as failure:
         await start(FakeTools(create_build=refusal), Screen(), "demo")
     assert failure.value.exit_code == 77
+
+
+async def test_a_change_is_told_beside_the_recipe_that_comes_out(tmp_path: Path) -> None:
+    answer: Answer = {
+        "valid": True,
+        "changes": [{"kind": "added", "path": "packages.htop", "after": "htop"}],
+        "recipe": {"name": "demo"},
+    }
+    tools, screen = FakeTools(customize_recipe=answer), Screen()
+    patch = tmp_path / "patch.json"
+    patch.write_text('{"guestAgent": false}')
+    change = partial(recipe_changes.customize_recipe, recipe="demo", patch=str(patch))
+    edits, settings = ["add_package:htop", "remove_user:deploy"], ["services.ssh.config.port=2222", "name=mine"]
+    assert await change(tools, screen.output, edits=edits, settings=settings) == 0
+    assert json.loads(screen.out) == {"name": "demo"}
+    assert "+ packages.htop" in screen.notes
+    assert tools.asked[0][1] == {
+        "recipe": "demo",
+        "patch": {"guestAgent": False},
+        "edits": [
+            {"edit": "add_package", "name": "htop"},
+            {"edit": "remove_user", "username": "deploy"},
+            {"edit": "set", "path": "services.ssh.config.port", "value": 2222},
+            {"edit": "set", "path": "name", "value": "mine"},
+        ],
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"patch": "{"}, {"patch": "[]"}, {"settings": ["port"]}, {"edits": ["{"]}])
+async def test_changes_that_cannot_be_read_are_refused_without_asking(wrong: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"recipe": "demo", "patch": None, "edits": [], "settings": [], **wrong}
+    with pytest.raises(UsageFailure):
+        await recipe_changes.customize_recipe(FakeTools(), Screen().output, **given)
+
+
+async def test_deleting_a_recipe_asks_first() -> None:
+    answer: Answer = {"name": "x", "version": 2, "category": "own", "description": "", "recipe_digest": "d"}
+    tools = FakeTools(delete_recipe=answer, save_recipe=answer)
+    with pytest.raises(UsageFailure, match=r"client\.needs_confirmation"):
+        await recipe_changes.delete_recipe(tools, Screen().output, name="x", yes=False)
+    assert await recipe_changes.delete_recipe(tools, Screen().output, name="x", yes=True) == 0
+    assert await recipe_changes.save_recipe(tools, Screen().output, recipe="x", about={"category": "lab"}) == 0
+    assert tools.asked[1][1]["category"] == "lab"
+
+
+async def test_a_build_is_run_again_by_its_name() -> None:
+    tools = FakeTools(create_build=build_view())
+    assert await builds.rerun_build(tools, Screen().output, "latest", wait=False, followed=builds.Followed()) == 0
+    assert tools.asked[0][1]["rerun_of"] == "latest"
+    assert "recipe" not in tools.asked[0][1]
+
+
+async def test_evidence_that_is_not_sound_ends_with_one() -> None:
+    image = {"name": "a.qcow2", "kind": "qcow2", "sha256": "ab" * 32, "bytes": 5, "verification": "verified"}
+    answer: Answer = {
+        "build_id": BUILD_ID,
+        "name": "demo",
+        "status": "completed",
+        "sound": False,
+        "recipe_sha256": "cd" * 32,
+        "images": [{**image, "failures": ["\x1b[2Jgone"]}],
+    }
+    tools, screen = FakeTools(get_build_evidence=answer), Screen()
+    assert await evidence.show_evidence(tools, screen.output, given="latest") == 1
+    assert "NOT sound" in screen.out
+    assert "\x1b[2J" not in screen.out
+
+
+async def test_two_builds_are_shown_beside_each_other() -> None:
+    side = {"name": "demo", "status": "completed", "created_at": "2026-11-22T10:00:00Z", "recipe_digest": "d"}
+    answer: Answer = {
+        "before": {**side, "build_id": BUILD_ID},
+        "after": {**side, "build_id": BUILD_ID},
+        "recipe": [{"kind": "changed", "path": "name", "before": "a", "after": "b"}],
+        "packages": {"before": 2, "after": 2, "changed": [{"name": "bash", "before": "5.2", "after": "5.3"}]},
+        "images": [{"kind": "iso", "bytes_before": 1024, "bytes_after": 2048}],
+        "assertions": [{"image": "iso", "suite": "boot", "description": "boots", "before": True, "after": False}],
+    }
+    tools, screen = FakeTools(compare_builds=answer), Screen()
+    assert await evidence.compare(tools, screen.output, before="latest-verified", after="latest") == 0
+    assert tools.asked == [("compare_builds", {"before": "latest-verified", "after": "latest"})]
+    for words in ('name "a" → "b"', "bash 5.2 → 5.3", "1.0 KiB → 2.0 KiB", "boots: holds → does not hold"):
+        assert words in screen.out

@@ -11,6 +11,7 @@ from domain.build.inputs import BuildRequest
 from domain.errors import Problem
 from domain.event import Event
 from domain.image.inputs import ImageRequest
+from domain.saved_recipe.inputs import RecipeContent
 from domain.suite.inputs import Binding
 from domain.suite.schema import CommandStep
 from domain.vm.spec import ImageRef, Network, PortForward, VmSpec
@@ -40,6 +41,7 @@ _KNOWN: dict[object, object] = {
     ImageRequest: ImageRequest(
         image_id="i", org_id="o", requested_by="me", name="x.iso", format="iso", bytes=1, sha256="d" * 64
     ),
+    RecipeContent: RecipeContent(document={"name": "x"}, description="é"),
     CommandStep: CommandStep(action="command", slot="primary", command="true"),
 }
 

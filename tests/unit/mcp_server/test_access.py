@@ -11,6 +11,7 @@ from domain.image.inputs import ImageRequest
 from domain.vm.commands import RecordSnapshot
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
+from service.recipe_commands import SaveWish, save_recipe
 from tests.fakes.factory import GUEST, NOBODY, READER, STRANGER, World, failed, published, recipe_document
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
 from tests.machines import request
@@ -26,8 +27,12 @@ OK = "ok"
 ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "whoami": ({}, OK, OK, OK),
     "list_recipes": ({}, OK, OK, OK),
-    "get_recipe": ({"name": "minimal-bookworm"}, OK, OK, OK),
+    "list_recipe_categories": ({}, OK, OK, OK),
+    "get_recipe": ({"name": "mine"}, OK, OK, "recipe.not_found"),
     "validate_recipe": ({"recipe": recipe_document()}, OK, OK, OK),
+    "customize_recipe": ({"recipe": "minimal-bookworm", "patch": {"name": "own"}}, OK, OK, OK),
+    "save_recipe": ({"recipe": {**recipe_document(), "name": "own"}}, OK, "permission.denied", OK),
+    "delete_recipe": ({"name": "mine"}, OK, "permission.denied", "recipe.not_found"),
     "create_build": ({"recipe": recipe_document()}, OK, "permission.denied", OK),
     "list_builds": ({}, OK, OK, OK),
     "get_build_status": ({"build_id": ID}, OK, OK, "build.not_found"),
@@ -36,6 +41,8 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "cancel_build": ({"build_id": ID}, OK, "permission.denied", "build.not_found"),
     "delete_build": ({"build_id": BUILT}, "build.not_ended", "permission.denied", "build.not_found"),
     "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "get_build_evidence": ({"build_id": ID}, OK, OK, "build.not_found"),
+    "compare_builds": ({"before": ID, "after": BUILT}, OK, OK, "build.not_found"),
     "create_image_upload": (UPLOAD, OK, "permission.denied", OK),
     "list_images": ({}, OK, OK, OK),
     "get_image": ({"image_id": ID}, OK, OK, "image.not_found"),
@@ -122,6 +129,7 @@ async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, too
     assert tool in ROWS, f"{tool} has no row: say who may use it"
     world.build(failed(ID), build_id=ID)
     kept_suite(world.tests, ID)
+    await save_recipe(world.factory, OPERATOR, {**recipe_document(), "name": "mine"}, SaveWish())
     asked_run(world.tests, ID, plan_of_cases("web"))
     world.build(published(BUILT), build_id=BUILT)
     world.vms.have(request(ID, org_id="local"))

@@ -15,8 +15,12 @@ from tests.unit.mcp_server.conftest import Connect
 TOOLS = [
     "whoami",
     "list_recipes",
+    "list_recipe_categories",
     "get_recipe",
     "validate_recipe",
+    "customize_recipe",
+    "save_recipe",
+    "delete_recipe",
     "create_build",
     "list_builds",
     "get_build_status",
@@ -25,6 +29,8 @@ TOOLS = [
     "cancel_build",
     "delete_build",
     "get_download_links",
+    "get_build_evidence",
+    "compare_builds",
     "create_image_upload",
     "list_images",
     "get_image",
@@ -58,7 +64,16 @@ TOOLS = [
     "get_test_suite_status",
 ]
 MUTATIONS = {name for name, needed in TOOL_PERMISSIONS.items() if needed is not Permission.READ}
-ENDS = {"cancel_build", "delete_build", "delete_image", "delete_vm", "restore_vm", "delete_snapshot", "cancel_test_run"}
+ENDS = {
+    "cancel_build",
+    "delete_build",
+    "delete_recipe",
+    "delete_image",
+    "delete_vm",
+    "restore_vm",
+    "delete_snapshot",
+    "cancel_test_run",
+}
 NEW_EACH_TIME = {
     "create_build",
     "create_image_upload",

@@ -10,6 +10,7 @@ from tests.fakes.factory import World, recipe_document
 async def test_every_listed_template_can_be_shown_and_is_valid(world: World) -> None:
     for summary in (await list_recipes(world.factory, OPERATOR)).recipes:
         detail = await get_recipe(world.factory, OPERATOR, summary.name)
+        assert detail.recipe is not None
         view = await validate_recipe(world.factory, OPERATOR, detail.recipe)
         assert view.valid
         assert view.recipe == detail.recipe

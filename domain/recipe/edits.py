@@ -1,0 +1,194 @@
+"""Named edits of a recipe's document: small changes that need no knowledge of where in the document they go.
+
+They are made on the document, not on the recipe: whether the result is one is judged afterwards, all at once.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from domain.errors import Problem, Verdict
+from domain.recipe.difference import IDENTITIES
+from domain.recipe.keys import close
+
+Edit = Mapping[str, Any]
+_Document = dict[str, Any]
+_Entry = dict[str, Any]
+
+MOST_EDITS = 100
+
+
+def apply_edits(document: Mapping[str, Any], edits: Sequence[Edit]) -> tuple[_Document, tuple[Problem, ...]]:
+    """Return the document with every edit made that can be, and what is wrong with the others."""
+    edited = copy.deepcopy(dict(document))
+    problems: list[Problem] = []
+    for index, edit in enumerate(edits[:MOST_EDITS]):
+        try:
+            _apply(edited, edit)
+        except Verdict as verdict:
+            problems += [p.model_copy(update={"path": _at(index, p.path)}) for p in verdict.problems]
+    if len(edits) > MOST_EDITS:
+        message = f"At most {MOST_EDITS} edits are made at once."
+        problems.append(Problem(code="edit.too_many", message=message, path="edits", next="Use a merge patch."))
+    return edited, tuple(problems)
+
+
+def _apply(document: _Document, edit: Edit) -> None:
+    name = edit.get("edit")
+    make = _EDITS.get(name) if isinstance(name, str) else None
+    if make is None:
+        raise Verdict.because(
+            "edit.unknown",
+            f"There is no edit `{str(name)[:64]}`; there are: {', '.join(_EDITS)}.",
+            path="edit",
+            value=str(name)[:64],
+            suggestions=close(str(name), _EDITS),
+            next="Use one of them, or a merge patch.",
+        )
+    make(document, {key: value for key, value in edit.items() if key != "edit"})
+
+
+def _add_package(document: _Document, rest: _Entry) -> None:
+    packages = _list(document, "packages")
+    if (name := _text(rest, "name")) not in packages:
+        packages.append(name)
+
+
+def _remove_package(document: _Document, rest: _Entry) -> None:
+    packages, name = _list(document, "packages"), _text(rest, "name")
+    if name not in packages:
+        raise _absent("packages", name, [str(package) for package in packages])
+    packages.remove(name)
+
+
+def _add(key: str) -> Callable[[_Document, _Entry], None]:
+    """Make the edit that adds an entry; all that it says beside its name is the entry."""
+
+    def make(document: _Document, rest: _Entry) -> None:
+        entries, identity = _list(document, key), IDENTITIES[key]
+        name = _text(rest, identity)
+        if _find(entries, identity, name) is not None:
+            raise Verdict.because(
+                "edit.already_there",
+                f"`{key}` has `{name[:64]}` already.",
+                path=identity,
+                value=name[:64],
+                next=f"Change it with set (path {key}.{name[:64]}.…), or remove it first.",
+            )
+        entries.append(rest)
+
+    return make
+
+
+def _remove(key: str) -> Callable[[_Document, _Entry], None]:
+    """Make the edit that removes an entry, named by what identifies it."""
+
+    def make(document: _Document, rest: _Entry) -> None:
+        entries, identity = _list(document, key), IDENTITIES[key]
+        name = _text(rest, identity)
+        found = _find(entries, identity, name)
+        if found is None:
+            raise _absent(key, name, _names(entries, identity))
+        entries.remove(found)
+
+    return make
+
+
+def _switch(*, enabled: bool) -> Callable[[_Document, _Entry], None]:
+    """Make the edit that enables or disables a service; one that the recipe does not name yet is added."""
+
+    def make(document: _Document, rest: _Entry) -> None:
+        services = _list(document, "services")
+        found = _find(services, "name", _text(rest, "name"))
+        if found is None:
+            services.append({**rest, "enabled": enabled})
+        else:
+            found |= {**rest, "enabled": enabled}
+
+    return make
+
+
+def _set(document: _Document, rest: _Entry) -> None:
+    """Set one value: `baseImage`, `services.ssh.config.port`, `users.deploy.shell`."""
+    *way, last = _text(rest, "path").split(".")
+    if "value" not in rest:
+        raise _incomplete("value")
+    place: Any = document
+    done = ""
+    for key in way:
+        place = _step(place, done, key)
+        done = key
+    if not isinstance(place, dict):
+        raise _absent(".".join(way), last, [])
+    cast("_Entry", place)[last] = rest["value"]
+
+
+def _step(place: Any, key: str, name: str) -> Any:  # noqa: ANN401 - a part of the document
+    if isinstance(place, dict) and name in place:
+        return cast("_Entry", place)[name]
+    identity = IDENTITIES.get(key)
+    if isinstance(place, list) and identity is not None:
+        entries = cast("list[Any]", place)
+        if (found := _find(entries, identity, name)) is not None:
+            return found
+        raise _absent(key, name, _names(entries, identity))
+    known = list(cast("_Entry", place)) if isinstance(place, dict) else []
+    raise _absent(key or "the recipe", name, known)
+
+
+def _list(document: _Document, key: str) -> list[Any]:
+    found = document.setdefault(key, [])
+    if not isinstance(found, list):
+        raise Verdict.because("edit.not_a_list", f"`{key}` is not a list here.", path=key, next="Correct the patch.")
+    return cast("list[Any]", found)
+
+
+def _find(entries: list[Any], identity: str, name: str) -> _Entry | None:
+    found = (cast("_Entry", entry) for entry in entries if isinstance(entry, dict))
+    return next((entry for entry in found if entry.get(identity) == name), None)
+
+
+def _names(entries: list[Any], identity: str) -> list[str]:
+    return [str(cast("_Entry", entry).get(identity)) for entry in entries if isinstance(entry, dict)]
+
+
+def _text(rest: _Entry, key: str) -> str:
+    value = rest.get(key)
+    if not isinstance(value, str) or not value:
+        raise _incomplete(key)
+    return value
+
+
+def _incomplete(key: str) -> Verdict:
+    return Verdict.because("edit.incomplete", f"This edit needs `{key}`.", path=key, next="Add it.")
+
+
+def _absent(where: str, name: str, known: list[str]) -> Verdict:
+    return Verdict.because(
+        "edit.nothing_there",
+        f"There is no `{name[:64]}` in {where}.",
+        value=name[:64],
+        suggestions=close(name, known) or tuple(known[:5]),
+        next="Correct the name; get_recipe shows what is there.",
+    )
+
+
+def _at(index: int, path: str | None) -> str:
+    return f"edits[{index}].{path}" if path else f"edits[{index}]"
+
+
+_EDITS: Mapping[str, Callable[[_Document, _Entry], None]] = {
+    "add_package": _add_package,
+    "remove_package": _remove_package,
+    "add_user": _add("users"),
+    "remove_user": _remove("users"),
+    "enable_service": _switch(enabled=True),
+    "disable_service": _switch(enabled=False),
+    "remove_service": _remove("services"),
+    "add_startup_script": _add("startupScripts"),
+    "remove_startup_script": _remove("startupScripts"),
+    "add_test": _add("tests"),
+    "remove_test": _remove("tests"),
+    "set": _set,
+}
+EDITS: tuple[str, ...] = tuple(_EDITS)

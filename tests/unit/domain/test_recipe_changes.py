@@ -1,0 +1,138 @@
+"""Recipes are changed by merge patches and named edits, and the difference is told entry by entry."""
+
+from typing import Any
+
+import pytest
+
+from domain.recipe.difference import Difference, differences
+from domain.recipe.edits import EDITS, MOST_EDITS, apply_edits
+from domain.recipe.merge_patch import merge_patch
+from domain.recipe.parse import parse_recipe
+
+START: dict[str, Any] = parse_recipe(
+    {
+        "name": "web",
+        "baseImage": "debian-bookworm",
+        "packages": ["nginx", "curl"],
+        "services": [{"name": "ssh"}, {"name": "nginx"}],
+        "users": [{"username": "deploy"}],
+        "tests": [{"description": "web", "assertions": [{"type": "port_listening", "params": {"port": 80}}]}],
+    }
+).model_dump(mode="json", by_alias=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [  # RFC 7386, appendix A
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_merge_patch_does_what_its_specification_says(target: object, patch: object, result: object) -> None:
+    assert merge_patch(target, patch) == result
+
+
+def test_the_named_edits_make_a_recipe_of_a_recipe() -> None:
+    edited, problems = apply_edits(
+        START,
+        [
+            {"edit": "add_package", "name": "htop"},
+            {"edit": "add_package", "name": "nginx"},
+            {"edit": "remove_package", "name": "curl"},
+            {"edit": "add_user", "username": "ops", "sudo": True},
+            {"edit": "disable_service", "name": "nginx"},
+            {"edit": "enable_service", "name": "cron"},
+            {"edit": "add_startup_script", "name": "hello", "script": "echo hello"},
+            {"edit": "remove_test", "description": "web"},
+            {"edit": "set", "path": "services.ssh.config.port", "value": 2222},
+            {"edit": "set", "path": "users.deploy.shell", "value": "/bin/sh"},
+            {"edit": "set", "path": "name", "value": "web-two"},
+        ],
+    )
+    assert problems == ()
+    recipe = parse_recipe(edited)
+    assert recipe.name == "web-two"
+    assert recipe.packages == ("nginx", "htop")
+    assert recipe.ssh is not None
+    assert recipe.ssh.port == 2222
+    assert {user.username: user.shell for user in recipe.users} == {"deploy": "/bin/sh", "ops": "/bin/bash"}
+    assert {s.name: s.enabled for s in recipe.services} == {"ssh": True, "nginx": False, "cron": True}
+    assert (len(recipe.tests), len(recipe.startupScripts)) == (0, 1)
+    assert "htop" not in START["packages"]
+
+
+def test_everything_that_is_wrong_with_the_edits_is_told_at_once() -> None:
+    _, problems = apply_edits(
+        START,
+        [
+            {"edit": "add_pakage", "name": "x"},
+            {"edit": "remove_package", "name": "ngnix"},
+            {"edit": "add_user"},
+            {"edit": "add_user", "username": "deploy"},
+            {"edit": "remove_user", "username": "nobody"},
+            {"edit": "set", "path": "services.sshd.config.port", "value": 1},
+            {"edit": "set", "path": "name"},
+            {"edit": "set", "path": "guestAgent.x.y", "value": 1},
+            {},
+        ],
+    )
+    assert [(p.code, p.path) for p in problems] == [
+        ("edit.unknown", "edits[0].edit"),
+        ("edit.nothing_there", "edits[1]"),
+        ("edit.incomplete", "edits[2].username"),
+        ("edit.already_there", "edits[3].username"),
+        ("edit.nothing_there", "edits[4]"),
+        ("edit.nothing_there", "edits[5]"),
+        ("edit.incomplete", "edits[6].value"),
+        ("edit.nothing_there", "edits[7]"),
+        ("edit.unknown", "edits[8].edit"),
+    ]
+    assert problems[0].suggestions[0] == "add_package"
+    assert problems[1].suggestions == ("nginx",)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("value", [None, 1, [], {}, "x" * 9999, "\0"])
+def test_hostile_edits_are_problems_and_never_errors(edit: str, value: object) -> None:
+    rest = dict.fromkeys(("name", "username", "description", "path", "value"), value)
+    edited, problems = apply_edits(START, [{"edit": edit, **rest}])
+    assert isinstance(edited, dict)
+    assert all(problem.path for problem in problems)
+
+
+def test_edits_without_end_are_refused() -> None:
+    _, problems = apply_edits(START, [{"edit": "add_package", "name": "x"}] * (MOST_EDITS + 1))
+    assert [problem.code for problem in problems] == ["edit.too_many"]
+
+
+def test_a_difference_names_entries_by_what_identifies_them() -> None:
+    after, _ = apply_edits(
+        START,
+        [
+            {"edit": "add_package", "name": "htop"},
+            {"edit": "remove_package", "name": "curl"},
+            {"edit": "set", "path": "services.ssh.config.port", "value": 2222},
+            {"edit": "remove_user", "username": "deploy"},
+        ],
+    )
+    found = differences(START, after)
+    assert found[:3] == (
+        Difference(kind="removed", path="packages.curl", before="curl"),
+        Difference(kind="added", path="packages.htop", after="htop"),
+        Difference(kind="changed", path="services.ssh.config.port", before=22, after=2222),
+    )
+    assert (found[3].kind, found[3].path) == ("removed", "users.deploy")
+    assert differences(START, START) == ()
