@@ -1,6 +1,7 @@
 """The official SDK as it was: an early and a late release of its first line, each in an environment of its own.
 
-An environment is made once from a lock with hashes, and kept beside the one that runs the tests.
+An environment is made once from a lock with hashes, and kept inside the one that runs the tests. pip makes it, as
+that reads what this machine says of its package index.
 """
 
 import hashlib
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.integration
 
 LOCKS = Path(__file__).parent / "locks"
 EARLY, LATE = "mcp-1.1.3", "mcp-1.30.0"
-UV = Path(sys.prefix) / "bootstrap" / "bin" / "uv"
 # Not a module: it is written for an SDK that the rest of the tests does not have.
 CLIENT = """
 import asyncio, json, os, sys
@@ -54,15 +54,22 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 def environment(name: str) -> Path:
-    """Return the interpreter of the environment of a lock."""
+    """Return the interpreter of the environment of a lock; made at the first use."""
     lock = LOCKS / f"{name}.lock"
     folder = Path(sys.prefix) / "old-clients" / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        subprocess.run([UV, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
-        subprocess.run([UV, "pip", "sync", "-q", "--require-hashes", "--python", python, lock], check=True)
+        _run(sys.executable, "-m", "venv", "--clear", "--without-pip", folder)
+        pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet")
+        _run(*pip, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", lock)
         (folder / "complete").touch()
     return python
+
+
+def _run(*argv: str | Path) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{argv[-1]}: the client could not be installed. Is there a network?\n{done.stderr[-1000:]}", False)
 
 
 @pytest.mark.timeout(300)
