@@ -45,6 +45,7 @@ from activities.machines.vm_models import HostCapacity
 from activities.machines.vm_ports import Observer
 from activities.record import RecordActivities
 from activities.session import StepSessions
+from activities.usual import UsualActivities
 from activities.verification.activities import VerificationActivities, VmTestActivities
 from activities.verification.reports import ReportActivities
 from activities.verification.verifier import GuestVerifier
@@ -56,6 +57,7 @@ from event_store.evidence import EvidenceIndex
 from event_store.log import EventLog
 from event_store.open_jobs import OpenJobReads
 from event_store.references import ReferenceReads
+from event_store.usual import UsualDurations
 from infra.console_tickets import ticket_signer
 from infra.libvirt_client import LibvirtClient
 from infra.libvirt_paths import LibvirtPaths
@@ -127,10 +129,11 @@ class CoreActivities:
 
     record: RecordActivities
     evidence: EvidenceActivities
+    usual: UsualActivities
 
     def all(self) -> list[Callable[..., object]]:
         """Return every one, for a worker."""
-        return [*self.record.all(), self.evidence.find_evidence]
+        return [*self.record.all(), self.evidence.find_evidence, self.usual.find_usual_durations]
 
 
 @contextmanager
@@ -145,7 +148,11 @@ def open_core(settings: Settings) -> Generator[CoreActivities]:
         raise _missing("DATABASE_URL")
     url = settings.database_url.get_secret_value()
     with EventLog(url) as log:
-        yield CoreActivities(record=RecordActivities(log), evidence=EvidenceActivities(EvidenceIndex(url)))
+        yield CoreActivities(
+            record=RecordActivities(log),
+            evidence=EvidenceActivities(EvidenceIndex(url)),
+            usual=UsualActivities(UsualDurations(url)),
+        )
 
 
 @asynccontextmanager

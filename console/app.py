@@ -14,6 +14,7 @@ from console.front_page import front_page, mark, style_sheet
 from console.guard import errors_in_words, known_names_only, safe_headers
 from console.guests import make_guest
 from console.html import Pages
+from console.jobs import jobs
 from console.keys import ASSETS, BOARD, CONSOLES, FACTORY, PAGES, UPSTREAM
 from console.mcp_proxy import McpProxy
 from console.state import StateBoard
@@ -52,6 +53,7 @@ def build_app(factory: Factory, mcp_url: str) -> web.Application:
     app.cleanup_ctx.append(upstream)
     app.on_shutdown.append(_end_consoles)
     app.router.add_get("/", front_page)
+    app.router.add_get("/jobs", jobs)
     app.router.add_post("/guest", make_guest)
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/static/style.css", style_sheet)

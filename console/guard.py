@@ -15,9 +15,12 @@ _log = logging.getLogger(__name__)
 
 
 def content_policy(*, forms: bool = False, scripts: bool = False) -> str:
-    """Tell browsers what a page has: one style sheet, one picture, and forms and our scripts only if it says so."""
+    """Tell browsers what a page has: one style sheet, one picture, and forms and our scripts only if it says so.
+
+    Scripts may ask the factory itself, and nobody else.
+    """
     action = "'self'" if forms else "'none'"
-    script = "script-src 'self'; " if scripts else ""
+    script = "script-src 'self'; connect-src 'self'; " if scripts else ""
     return (
         f"default-src 'none'; style-src 'self'; {script}img-src 'self'; base-uri 'none'; form-action {action}; "
         "frame-ancestors 'none'"

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Literal
 
+from domain.build import state as build_state
 from domain.model import Value
+from domain.test_run import state as run_state
 from domain.test_run.views import RunView
 from domain.views import BuildView, Progress
 
 JobKind = Literal["build", "test_run"]
-RESTING = frozenset({"completed", "passed", "failed", "error", "cancelled"})
+_RESTING: frozenset[str] = build_state.RESTING | run_state.RESTING
 
 
 class JobView(Value):
@@ -30,7 +32,7 @@ class JobView(Value):
     @property
     def rests(self) -> bool:
         """Whether nothing happens by itself any more."""
-        return self.state in RESTING
+        return self.state in _RESTING
 
     @property
     def words(self) -> str:

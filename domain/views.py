@@ -141,12 +141,13 @@ class Progress(Value):
 
 
 class BuildSummary(Value):
-    """A build in a list."""
+    """A build in a list. `step` is what is at work, or where it ended."""
 
     build_id: str
     name: str
     base_image: str
     status: BuildStatus
+    step: str | None = None
     created_at: datetime
     updated_at: datetime
     seconds: float | None = None

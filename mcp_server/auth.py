@@ -15,10 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from domain.caller import Caller
 from domain.errors import Fault, Problem, RateLimited, Verdict
 from mcp_server.callers import SCOPE_KEY
-from service.admission.denials import Denial
 from service.admission.networks import network_of
+from service.door import bearer, entered, known
 from service.factory import Factory
-from service.identity import authenticate
 
 _OPEN: Final = frozenset({"/healthz"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
@@ -41,19 +40,17 @@ class BearerAuth:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        network = network_of(_address(scope, headers))
-        caller: Caller | None = None
+        network, place = network_of(_address(scope, headers)), scope["path"]
         with ExitStack() as stack:
             try:
-                caller = await authenticate(
-                    self._factory, _bearer(headers.get("authorization")), headers.get("x-guest-id")
-                )
-                stack.enter_context(self._factory.limits.entered(caller, network))
+                credential, guest = bearer(headers.get("authorization")), headers.get("x-guest-id")
+                caller = await known(self._factory, credential, guest, network=network, place=place)
+                stack.enter_context(entered(self._factory, caller, network=network, place=place))
             except Fault as fault:
                 await _answer(503, fault.problems[0], {"Retry-After": "2"})(scope, receive, send)
                 return
             except Verdict as verdict:
-                await self._refused(verdict, scope["path"], caller, network)(scope, receive, send)
+                await _refused(verdict)(scope, receive, send)
                 return
             await self._pass_on(caller, scope, receive, send)
 
@@ -67,19 +64,13 @@ class BearerAuth:
         finally:
             auth_context_var.reset(reset)
 
-    def _refused(self, verdict: Verdict, path: str, caller: Caller | None, network: str) -> Response:
-        if caller is None:
-            try:
-                self._factory.limits.refuse_stranger(network)
-            except RateLimited as limited:
-                verdict = limited
-        org_id, subject = ("", "") if caller is None else (caller.org_id, caller.subject)
-        self._factory.denials.note(Denial(verdict.code, path, org_id, subject, network))
-        problem = verdict.problems[0]
-        if not isinstance(verdict, RateLimited):
-            return _unauthorized(problem)
-        seconds = math.ceil(verdict.retry_after)
-        return _answer(429, problem, {"Retry-After": str(seconds)}, retry_after=seconds)
+
+def _refused(verdict: Verdict) -> Response:
+    problem = verdict.problems[0]
+    if not isinstance(verdict, RateLimited):
+        return _unauthorized(problem)
+    seconds = math.ceil(verdict.retry_after)
+    return _answer(429, problem, {"Retry-After": str(seconds)}, retry_after=seconds)
 
 
 def _address(scope: Scope, headers: Headers) -> str | None:
@@ -87,11 +78,6 @@ def _address(scope: Scope, headers: Headers) -> str | None:
     told = headers.get("x-forwarded-for")
     near = scope["client"][0] if scope.get("client") else None
     return told if told and near in _LOOPBACK else near
-
-
-def _bearer(header: str | None) -> str | None:
-    scheme, _, credential = (header or "").partition(" ")
-    return credential.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _token(caller: Caller) -> AccessToken:

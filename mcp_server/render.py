@@ -41,7 +41,9 @@ def _page(view: BuildPage) -> Iterable[str]:
     for build in view.builds:
         took = f", {build.seconds:.0f} s" if build.seconds is not None else ""
         failure = f" — {build.failure}" if build.failure else ""
-        yield f"{build.build_id} {build.name} {build.status}{took}, {build.created_at:%Y-%m-%d %H:%M} UTC{failure}"
+        step = f", {build.step}" if build.step and not build.failure else ""
+        at = f"{build.created_at:%Y-%m-%d %H:%M} UTC"
+        yield f"{build.build_id} {build.name} {build.status}{step}{took}, {at}{failure}"
     if view.next_cursor:
         yield f"More: call list_builds with cursor={view.next_cursor}"
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from domain.budget import REPLY_BYTES
+from domain.build.state import RESTING
 from domain.build.steps import StepName
 from domain.caller import Caller
 from domain.errors import Verdict
@@ -14,7 +15,6 @@ from infra.ports import LogPage, LogRecord
 from service.factory import Factory
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
-from service.progress import SETTLED
 
 MOST_LINES = 150
 LINE_CHARACTERS = 1_000
@@ -80,7 +80,7 @@ async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: 
     wish = _wish(query)
     build_id = await build_id_of(factory, caller, build_id)
     state = await visible_build(factory, caller, build_id)
-    rests = state is not None and state.status in SETTLED
+    rests = state is not None and state.status in RESTING
     if query.chooses:
         return await _found(factory, build_id, query, wish, rests=rests)
     if query.tail is not None:

@@ -2,18 +2,18 @@
 
 from contextlib import suppress
 
-from domain.build.state import BuildState
+from domain.build.progress import StepDuration
+from domain.build.state import RESTING, BuildState
 from domain.errors import Fault
 from domain.views import Progress
-from event_store.models.builds import StepDuration
 from infra.ports import LogRecord
 from service.factory import Factory
-from service.progress import SETTLED, measure
+from service.progress import measure
 
 
 async def progress_of(factory: Factory, state: BuildState) -> Progress:
     """Measure a build; what cannot be read just now leaves the measure less exact, and hides nothing else."""
-    if state.status in SETTLED:
+    if state.status in RESTING:
         return measure(state, now=factory.now())
     durations: tuple[StepDuration, ...] = ()
     with suppress(Fault):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from domain.build.state import BuildState, BuildStatus
+from domain.build.state import RESTING, BuildState, BuildStatus
 from domain.caller import Caller
 from domain.model import Value
 from domain.views import BuildPage, BuildView, Progress
@@ -12,7 +12,6 @@ from service.build_view import Detail, accepted, build_view, summary
 from service.factory import Factory
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
-from service.progress import SETTLED
 
 OnProgress = Callable[[Progress], Awaitable[None]]
 
@@ -84,4 +83,4 @@ def _version(state: BuildState | None) -> int:
 
 
 def _rests(state: BuildState | None) -> bool:
-    return state is not None and state.status in SETTLED
+    return state is not None and state.status in RESTING

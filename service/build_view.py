@@ -5,7 +5,7 @@ from typing import Literal
 
 from domain import jobs
 from domain.budget import LONG_VIEW_BYTES, ROW_CHARACTERS, VIEW_BYTES, size_of
-from domain.build.state import BuildState, Failure
+from domain.build.state import BuildState, Failure, at_work
 from domain.errors import Problem
 from domain.text import clean_untrusted
 from domain.verification import AssertionResult, VerificationReport
@@ -38,6 +38,7 @@ def summary(state: BuildState) -> BuildSummary:
         name=_name(state),
         base_image=str(state.recipe.get("baseImage", "")),
         status=state.status,
+        step=at_work(state),
         created_at=state.requested_at,
         updated_at=state.updated_at,
         seconds=state.seconds,

@@ -1,15 +1,23 @@
 """Jobs by the id of their workflow: looked at, answered when they ask, ended."""
 
+import asyncio
 from typing import Literal
 
+from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Verdict
+from domain.job import JobView, job_of
+from domain.test_run.state import RunState
 from domain.test_run.views import RunView
 from domain.views import BuildView
 from service import build_commands, build_queries, test_run_queries
+from service.build_progress import progress_of
 from service.build_queries import StatusQuery
+from service.build_view import build_view
 from service.factory import Factory
+from service.permissions import require
 
+MOST_RECENT = 10
 _BUILD = "build-"
 _RUN = "test-run-"
 Decision = Literal["retry", "cancel"]
@@ -27,6 +35,29 @@ async def get_job(factory: Factory, caller: Caller, job_id: str) -> BuildView | 
     if job_id.startswith(_RUN):
         return await test_run_queries.get_run(factory, caller, job_id.removeprefix(_RUN), StatusQuery())
     raise _not_found(job_id)
+
+
+async def recent_jobs(factory: Factory, caller: Caller) -> tuple[JobView, ...]:
+    """Return the caller's newest builds and test runs, each as its own tool tells it.
+
+    Raises:
+        Verdict: `permission.denied`.
+
+    """
+    require(caller, "list_builds")
+    require(caller, "list_test_runs")
+    async with factory.reads.org(caller.org_id) as reads:
+        builds = (await reads.builds.page(limit=MOST_RECENT)).builds
+        listed = (await reads.test_runs.page(limit=MOST_RECENT)).runs
+        runs = [state for run in listed if (state := await reads.test_runs.get(run.run_id)) is not None]
+    newest = sorted([*builds, *runs], key=lambda state: state.requested_at, reverse=True)[:MOST_RECENT]
+    return tuple(map(job_of, await asyncio.gather(*(_view(factory, state) for state in newest))))
+
+
+async def _view(factory: Factory, state: BuildState | RunState) -> BuildView | RunView:
+    if isinstance(state, BuildState):
+        return build_view(state, progress=await progress_of(factory, state))
+    return await test_run_queries.view_of(factory, state)
 
 
 async def decide_job(factory: Factory, caller: Caller, job_id: str, decision: Decision, *, request_key: str) -> None:

@@ -8,13 +8,14 @@ from typing import NamedTuple, Protocol
 from domain.build.commands import DeleteBuild
 from domain.build.inputs import BuildRequest
 from domain.build.names import BuildTag
+from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus
 from domain.caller import Caller
 from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
 from domain.metering import Spent
-from event_store.models.builds import BuildStatePage, StepDuration
+from event_store.models.builds import BuildStatePage
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.log_find import LogWish

@@ -1,37 +1,15 @@
-"""How far a build is: finished steps weighed by how long they usually take."""
+"""How far a build is, from its state, its newest progress record and earlier builds."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
-from domain.build.state import BuildState, StepState
-from domain.build.steps import STEPS, StepName
+from domain.build.progress import StepDuration, estimate, usual_seconds, weights
+from domain.build.state import RESTING, BuildState, StepState, at_work
+from domain.build.steps import StepName
 from domain.views import Progress
-from event_store.models.builds import StepDuration
 from infra.ports import LogRecord
 
-# Seconds on two cores under emulation, first build. They only weigh steps against each other; an
-# expectation in seconds is given from real builds alone.
-TYPICAL_SECONDS: Mapping[StepName, float] = MappingProxyType(
-    {
-        "resolve": 15.0,
-        "base_layer": 40.0,
-        "package_layer": 40.0,
-        "configuration_layer": 10.0,
-        "assemble": 60.0,
-        "boot": 60.0,
-        "verify": 45.0,
-        "publish": 15.0,
-    }
-)
 _MOST_OF_A_STEP = 0.95  # a step that says nothing is never shown as done by its age alone
-SETTLED = frozenset({"completed", "failed", "cancelled", "deleted"})
-
-
-def usual_seconds(durations: Sequence[StepDuration]) -> dict[StepName, float]:
-    """Choose for each step what it took most often, from the cache or not; made anew if that is even."""
-    ranked = sorted(durations, key=lambda d: (d.samples, not d.cached))
-    return {duration.step: duration.seconds for duration in ranked}
 
 
 def measure(
@@ -42,39 +20,58 @@ def measure(
     `latest` is the newest progress record of its log, `durations` come from earlier completed builds:
     with them the expected rest is known, without them it is not.
     """
-    measured = usual_seconds(durations)
-    weights = {step: measured.get(step, TYPICAL_SECONDS[step]) for step in STEPS}
-    shares = {step.step: _share(step, weights[step.step], latest, now) for step in state.steps}
-    total = sum(weights.values()) or 1.0
-    done = sum(weights[step] * share for step, share in shares.items())
+    usual = usual_seconds(durations)
+    rests = state.status in RESTING
     current = next((s for s in reversed(state.steps) if s.status != "completed"), None)
-    settled = state.status in SETTLED
-    left = max(0.0, total - done) if measured and not settled else None
-    fits = latest is not None and current is not None and latest.step == current.step
+    told = latest if latest is not None and current is not None and latest.step == current.step else None
+    shares: dict[StepName, float] = {
+        step.step: _share(step, weights(usual)[step.step], told, now) for step in state.steps
+    }
+    end = None if rests else _expected_end(state, current, told, usual, now)
     return Progress(
-        percent=100.0 if state.status == "completed" else round(min(99.0, 100.0 * done / total), 1),
-        step=current.step if current else None,
-        text=latest.text if fits and latest is not None and not settled else None,
+        percent=100.0 if state.status == "completed" else estimate(shares, usual).percent,
+        step=at_work(state),
+        text=told.text if told is not None and not rests else None,
         elapsed_seconds=_elapsed(state, now),
-        expected_seconds=None if left is None else round(left, 1),
-        expected_end=None if left is None else (now + timedelta(seconds=left)).replace(microsecond=0),
+        expected_seconds=None if end is None else round((end - now).total_seconds(), 1),
+        expected_end=None if end is None else end.replace(microsecond=0),
     )
 
 
-def _share(step: StepState, usual: float, latest: LogRecord | None, now: datetime) -> float:
+def _expected_end(
+    state: BuildState, current: StepState | None, told: LogRecord | None, usual: Mapping[StepName, float], now: datetime
+) -> datetime | None:
+    """Reckon from when the build was last seen to move: whoever asks, and when, hears the same until it moves."""
+    seen = state.updated_at if current is None else current.started_at
+    share = 0.0
+    if told is not None and told.percent is not None:
+        seen = max(seen, datetime.fromtimestamp(told.at / 1000, seen.tzinfo))
+        share = _told_share(told.percent)
+    shares: dict[StepName, float] = {step.step: 1.0 for step in state.steps if step.status == "completed"}
+    if current is not None:
+        shares[current.step] = share
+    left = estimate(shares, usual).left
+    return None if left is None else max(now, seen + timedelta(seconds=left))
+
+
+def _share(step: StepState, usual: float, told: LogRecord | None, now: datetime) -> float:
     """Which part of the step is done, 0 to 1."""
     if step.status == "completed":
         return 1.0
     if step.status != "running":
         return 0.0
-    if latest is not None and latest.step == step.step and latest.percent is not None:
-        return min(1.0, max(0.0, latest.percent / 100.0))
+    if told is not None and told.step == step.step and told.percent is not None:
+        return _told_share(told.percent)
     age = max(0.0, (now - step.started_at).total_seconds())
     return min(_MOST_OF_A_STEP, age / usual) if usual > 0 else 0.0
+
+
+def _told_share(percent: float) -> float:
+    return min(1.0, max(0.0, percent / 100.0))
 
 
 def _elapsed(state: BuildState, now: datetime) -> float:
     if state.seconds is not None:
         return round(state.seconds, 1)
-    end = state.updated_at if state.status in SETTLED else now
+    end = state.updated_at if state.status in RESTING else now
     return round(max(0.0, (end - state.requested_at).total_seconds()), 1)

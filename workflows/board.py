@@ -1,6 +1,8 @@
 """What the Temporal UI shows of a build: search attributes, and a page of details in markdown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -8,7 +10,11 @@ from workflows import policies
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail
+    from domain.build.progress import StepDuration, estimate, usual_seconds
+    from domain.build.state import RESTING
     from domain.build.steps import STEPS, StepName
+    from domain.job import JobView
+    from domain.jobs import workflow_id
     from domain.text import in_markdown
 
 _LONGEST, _LONGEST_CELL = 1000, 200
@@ -23,11 +29,20 @@ class Board:
     build_id: str
     _marks: dict[StepName, tuple[str, str]] = field(default_factory=dict[StepName, tuple[str, str]])
     _tail: tuple[str, ...] = ()
+    _state: str = "pending"
+    _usual: dict[StepName, float] = field(default_factory=dict[StepName, float])
+    _moved_at: datetime | None = None
 
     def state(self, state: str) -> None:
         """Set `JobState`, by which builds are found."""
+        self._state = state
         update = policies.JOB_STATE.value_set(state)
         workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
+
+    def expect(self, durations: Sequence[StepDuration]) -> None:
+        """Take how long such builds take."""
+        self._usual = usual_seconds(durations)
+        self._show()
 
     def running(self, step: StepName) -> None:
         """Show a step at work."""
@@ -65,12 +80,32 @@ class Board:
 
     def _mark(self, step: StepName, mark: str, text: str) -> None:
         self._marks[step] = (mark, text)
+        self._moved_at = workflow.now()
         self._show()
 
     def _show(self) -> None:
         # The failure or the end first: that is what an engineer opens the page for.
-        lines = [f"## Build {self.name}", *self._tail, "", "| | step | |", "|---|---|---|"]
+        lines = [f"## Build {self.name}", "", self._progress(), *self._tail, "", "| | step | |", "|---|---|---|"]
         for step in STEPS:
             mark, text = self._marks.get(step, ("waiting", ""))
             lines.append(f"| {_MARKS[mark]} | {step} | {in_markdown(text, _LONGEST_CELL)} |")
         workflow.set_current_details("\n".join(lines))
+
+    def _progress(self) -> str:
+        """Say it as every other view does: measured when the step at work began, as a workflow sees nothing between."""
+        rests = self._state in RESTING
+        shares: dict[StepName, float] = {
+            step: 1.0 for step, (mark, _) in self._marks.items() if mark in {"done", "kept"}
+        }
+        found = estimate(shares, self._usual)
+        moved_at = self._moved_at or workflow.now()
+        job = JobView(
+            job_id=workflow_id("build", self.build_id),
+            kind="build",
+            name=self.name,
+            state=self._state,
+            step=next((step for step, (mark, _) in self._marks.items() if mark in {"running", "failed"}), None),
+            percent=100.0 if self._state == "completed" else found.percent,
+            expected_end=None if rests or found.left is None else moved_at + timedelta(seconds=found.left),
+        )
+        return f"**{job.words}**" + ("" if rests else f" — as of {moved_at:%H:%M:%S} UTC")

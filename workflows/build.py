@@ -95,7 +95,7 @@ class BuildWorkflow:
                     await self._refuse(refused(read_failure(error)))
                 raise
         self._opened = True
-        self._board.state("building")
+        self._board.state("pending")
 
     async def _refuse(self, refusal: ApplicationError) -> None:
         """Answer who started this build and waits, then fail."""

@@ -12,6 +12,7 @@ from workflows.alongside import alongside
 from workflows.board import Board
 from workflows.build_evidence import earlier_evidence
 from workflows.build_models import BuildInput, Finished
+from workflows.build_usual import usual_durations
 from workflows.hosts import job_of, on_any_host, on_host
 from workflows.recording import record_build
 
@@ -23,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.artifacts import Artifact, Blob, Layer
     from domain.build.commands import BuildCommand, CompleteStep, RecordArtifacts, RecordVerification, StartStep
     from domain.build.outcome import failed_assertions, judge
-    from domain.build.steps import StepName
+    from domain.build.steps import TESTING_STEPS, StepName
     from domain.model import Value
     from domain.verification import Bootable, VerificationReport
 
@@ -67,7 +68,8 @@ class BuildPipeline:
             StepFailed: a step could not be done; what was finished before it is in `finished`.
 
         """
-        await self._choose_host()
+        async with alongside(self._learn_usual()):
+            await self._choose_host()
         layer = await self._layers()
         artifacts = await self._assemble(layer)
         reports = self.finished.verify
@@ -167,6 +169,11 @@ class BuildPipeline:
         check = verification.VerifyInput(job=self._job, recipe=recipe, boots=booted.reports, images=images)
         checked = await self._step("verify", lambda: self._verify_all(boot, check, known), _verify_summary)
         return checked.reports
+
+    async def _learn_usual(self) -> None:
+        """Ask how long such builds take, while a host is looked for."""
+        if workflow.patched("usual-durations"):
+            self._board.expect(await usual_durations(self._request))
 
     def _fetch_ahead(self, resolved: imaging.ResolveResult) -> Coroutine[Any, Any, None] | None:
         """Download the package layer's packages while the base layer is made."""
@@ -269,8 +276,8 @@ class BuildPipeline:
         if earlier is not None:
             self._board.done(step, tell(earlier)[1], kept=True)
             return earlier
+        self._board.state("testing" if step in TESTING_STEPS else "building")
         self._board.running(step)
-        self._board.state("testing" if step in ("boot", "verify") else "building")
         began = workflow.now()
         await self._record(StartStep(step=step, generation=self._generation, host=self._host))
         result = await work()

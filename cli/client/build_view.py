@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -12,12 +12,11 @@ from cli.client.failures import ClientFailure, ToolFailed, Unreachable
 from cli.client.report import render_report
 from cli.client.steps_view import LiveBoard, PlainLines
 from cli.client.tools import Tools
-from domain.build.state import BuildStatus
+from domain.build.state import RESTING
 from domain.views import BuildView
 
 __all__ = ["follow_build", "parse_view", "render_report"]
 
-RESTING: Final[frozenset[BuildStatus]] = frozenset({"completed", "failed", "cancelled", "deleted"})
 _WAIT_LIVE = 2  # seconds a call may wait for news: short on a terminal, where the current line moves
 _WAIT_PLAIN = 10
 _PATIENCE = 120.0  # seconds the factory may be away (a restart) before following ends with its error

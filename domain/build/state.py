@@ -14,6 +14,8 @@ from domain.verification import VerificationReport
 
 BuildStatus = Literal["pending", "building", "testing", "completed", "failed", "cancelled", "deleted"]
 StepStatus = Literal["running", "completed", "failed", "cancelled"]
+# Nothing happens to it by itself any more; a failed one waits for a retry.
+RESTING: frozenset[BuildStatus] = frozenset({"completed", "failed", "cancelled", "deleted"})
 
 
 class StepState(Value):
@@ -90,6 +92,14 @@ class BuildState(Value):
         if self.status != "completed":
             return ()
         return tuple(r.evidence for r in self.reports if r.evidence and r.held and r.reused is None)
+
+
+def at_work(state: BuildState) -> StepName | None:
+    """Name the step that runs, or the one in which the build failed or was cancelled."""
+    current = next((step for step in reversed(state.steps) if step.status != "completed"), None)
+    if current is not None:
+        return current.step
+    return state.failure.step if state.failure is not None else None
 
 
 def evolve(state: BuildState | None, event: e.BuildEvent) -> BuildState:

@@ -8,14 +8,14 @@ from psycopg.sql import SQL
 
 from domain.build.events import BUILD_EVENTS
 from domain.build.names import BuildTag
+from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus, evolve
-from domain.build.steps import StepName
 from domain.canonical import digest
 from domain.model import Value
 from event_store.keyset import decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
-_SAMPLES = 20
+SAMPLES = 20
 _VERIFIED = """status = 'completed'
     AND jsonb_path_exists(state, '$.artifacts[*] ? (@.kind == "qcow2" || @.kind == "iso")')
     AND NOT jsonb_path_exists(
@@ -86,21 +86,27 @@ BUILDS: Projection[BuildState] = Projection(
     load=BuildState.model_validate_json,
 )
 
+# Of one organization: of `org`, else of the one that the policies show.
+DURATIONS: LiteralString = """
+    WITH recent AS (
+        SELECT state FROM read_model.builds
+        WHERE status = 'completed' AND (%(name)s::text IS NULL OR name = %(name)s)
+          AND (%(org)s::text IS NULL OR org_id = %(org)s)
+        ORDER BY created_at DESC, build_id DESC LIMIT %(samples)s
+    )
+    SELECT step->>'step' AS step, (step->>'cached')::boolean AS cached, count(*) AS samples,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY (step->>'seconds')::double precision) AS seconds
+    FROM recent, jsonb_array_elements(state->'steps') AS step
+    WHERE step->>'status' = 'completed' AND step->>'seconds' IS NOT NULL
+    GROUP BY 1, 2
+"""
+
 
 class BuildStatePage(Value):
     """Some builds of one organization, newest first, and where the next page begins."""
 
     builds: tuple[BuildState, ...]
     next_cursor: str | None = None
-
-
-class StepDuration(Value):
-    """How long a step took: the median over `samples` completed builds, in seconds."""
-
-    step: StepName
-    cached: bool
-    seconds: float
-    samples: int
 
 
 class BuildQueries:
@@ -182,19 +188,5 @@ class BuildQueries:
 
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
         """Tell how long each step took in the last twenty completed builds, of this recipe name or of any."""
-        found = await self._connection.execute(
-            """
-            WITH recent AS (
-                SELECT state FROM read_model.builds
-                WHERE status = 'completed' AND (%(name)s::text IS NULL OR name = %(name)s)
-                ORDER BY created_at DESC, build_id DESC LIMIT %(samples)s
-            )
-            SELECT step->>'step' AS step, (step->>'cached')::boolean AS cached, count(*) AS samples,
-                   percentile_cont(0.5) WITHIN GROUP (ORDER BY (step->>'seconds')::double precision) AS seconds
-            FROM recent, jsonb_array_elements(state->'steps') AS step
-            WHERE step->>'status' = 'completed' AND step->>'seconds' IS NOT NULL
-            GROUP BY 1, 2
-            """,
-            {"name": name, "samples": _SAMPLES},
-        )
+        found = await self._connection.execute(DURATIONS, {"org": None, "name": name, "samples": SAMPLES})
         return tuple(StepDuration.model_validate(row) for row in await found.fetchall())

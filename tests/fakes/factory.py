@@ -12,6 +12,7 @@ from domain.build.commands import DeleteBuild
 from domain.build.decide import decide
 from domain.build.inputs import BuildRequest
 from domain.build.names import BuildTag
+from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus, evolve
 from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem, Verdict
@@ -21,7 +22,7 @@ from domain.saved_recipe.state import SavedRecipeState
 from domain.suite.state import SuiteState
 from domain.test_run.state import RunState
 from domain.vm.state import VmState
-from event_store.models.builds import BuildStatePage, StepDuration
+from event_store.models.builds import BuildStatePage
 from event_store.org_reads import Model
 from infra.client_sessions import SessionSeal
 from infra.console_tickets import TicketSigner

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,10 @@ QUEUE = "host:fake"
 
 @dataclass
 class FakeHost:
-    """Counts what was asked; `failures[name]` are raised in turn; `hold` names an activity that never ends."""
+    """Counts what was asked; `failures[name]` are raised in turn.
+
+    `hold` names an activity that does not end before `let_go` is set; then it may fail.
+    """
 
     failures: dict[str, list[FactoryError]] = field(default_factory=dict[str, list[FactoryError]])
     hold: str = ""
@@ -29,16 +33,35 @@ class FakeHost:
     calls: Counter[str] = field(default_factory=Counter[str])
     machines_up: int = 0
     held: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def _enter(self, name: str) -> None:
         self.calls[name] += 1
-        if self.failures.get(name):
-            raise self.failures[name].pop(0)
         if self.hold == name:
             self.held.set()
-            while True:
+            while not self.let_go.is_set():
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
+        if self.failures.get(name):
+            raise self.failures[name].pop(0)
+
+    def steps(self) -> list[Callable[..., Any]]:
+        """Return what is done on the queue of the host that was chosen, for a worker."""
+        return [
+            self.resolve_recipe,
+            self.fetch_packages,
+            self.copy_images,
+            self.build_base_layer,
+            self.build_package_layer,
+            self.build_configuration_layer,
+            self.assemble_artifacts,
+            self.boot_artifacts,
+            self.verify_machines,
+            self.name_evidence,
+            self.capture_evidence,
+            self.release_machines,
+            self.publish_artifacts,
+        ]
 
     @activity.defn
     async def survey_host(self, request: imaging.SurveyInput) -> imaging.SurveyResult:

@@ -3,14 +3,18 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from statistics import median
 
 from temporalio import activity
 
 from activities.evidence_models import FIND_EVIDENCE, EvidenceFound, FindEvidence
 from activities.record_models import RECORD_BUILD, RecordInput, RecordResult
+from activities.usual_models import FIND_USUAL, FindUsual, UsualFound
 from domain.build.decide import decide
 from domain.build.events import BuildEvent
+from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus, fold
+from domain.build.steps import StepName
 from domain.errors import Verdict
 from domain.verification import Reuse, VerificationReport
 
@@ -41,6 +45,12 @@ class FakeRecording:
         states = (fold(tuple(stream)) for stream in self.streams.values())
         return EvidenceFound(reports=find_evidence((s for s in states if s), request.org_id, request.names))
 
+    @activity.defn(name=FIND_USUAL)
+    async def find_usual_durations(self, request: FindUsual) -> UsualFound:
+        """Look among the builds of this log."""
+        states = (fold(tuple(stream)) for stream in self.streams.values())
+        return UsualFound(durations=find_usual((s for s in states if s), request.org_id, request.recipe))
+
     def state(self, build_id: str) -> BuildState:
         """The build as the log has it."""
         state = fold(tuple(self.streams[build_id]))
@@ -66,3 +76,17 @@ def find_evidence(builds: Iterable[BuildState], org_id: str, names: Collection[s
                 reuse = Reuse(build_id=state.build_id, verified_at=state.verified_at)
                 found[report.evidence] = report.model_copy(update={"reused": reuse})
     return tuple(found[name] for name in sorted(found))
+
+
+def find_usual(builds: Iterable[BuildState], org_id: str, recipe: str) -> tuple[StepDuration, ...]:
+    """Find as the database does: of the recipe's completed builds, else of the organization's."""
+    done = [b for b in builds if b.org_id == org_id and b.status == "completed"]
+    taken: dict[tuple[StepName, bool], list[float]] = defaultdict(list)
+    for state in [b for b in done if b.recipe.get("name") == recipe] or done:
+        for step in state.steps:
+            if step.status == "completed" and step.seconds is not None:
+                taken[step.step, step.cached].append(step.seconds)
+    return tuple(
+        StepDuration(step=step, cached=cached, seconds=median(seconds), samples=len(seconds))
+        for (step, cached), seconds in taken.items()
+    )

@@ -60,7 +60,7 @@ async def test_the_front_page_tells_the_state_and_how_to_connect(
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy
-    assert page.count("<script") == 1
+    assert page.count("<script") == 2
     assert "style=" not in page
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Server"] == "OpenFactory"

@@ -1,12 +1,13 @@
 """Builds for tests, as their events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
 from domain.build.events import BuildCompleted, BuildEvent, BuildRequested, StepCompleted, StepStarted
-from domain.build.steps import STEPS
+from domain.build.steps import STEPS, StepName
 from event_store.log import Appended, EventLog
 from event_store.mapper import Cause
 
@@ -25,8 +26,15 @@ def requested(build_id: UUID, *, org: str = "org-a", name: str = "web", minute: 
     )
 
 
-def whole_build(build_id: UUID, *, org: str = "org-a", name: str = "web", minute: int = 0) -> Iterator[BuildEvent]:
-    """All events of a build whose step number n took n seconds."""
+def whole_build(
+    build_id: UUID,
+    *,
+    org: str = "org-a",
+    name: str = "web",
+    minute: int = 0,
+    took: Mapping[StepName, float] = MappingProxyType({}),
+) -> Iterator[BuildEvent]:
+    """All events of a build whose step number n took n seconds, unless told otherwise."""
     first = requested(build_id, org=org, name=name, minute=minute)
     same: dict[str, Any] = {"build_id": str(build_id), "org_id": org}
     yield first
@@ -37,7 +45,7 @@ def whole_build(build_id: UUID, *, org: str = "org-a", name: str = "web", minute
             at=first.at + timedelta(seconds=number),
             step=step,
             generation=0,
-            seconds=float(number),
+            seconds=took.get(step, float(number)),
             cached=False,
             summary="done",
         )

@@ -41,7 +41,11 @@ class Factory:
             self.client,
             task_queue=policies.CORE_QUEUE,
             workflows=list(WORKFLOWS),
-            activities=[self.recording.record_build, self.recording.find_evidence],
+            activities=[
+                self.recording.record_build,
+                self.recording.find_evidence,
+                self.recording.find_usual_durations,
+            ],
             interceptors=[TypedFailures(), SturdySignals()],
             workflow_runner=workflow_runner(),
         )
@@ -49,21 +53,7 @@ class Factory:
         own = Worker(
             self.client,
             task_queue=QUEUE,
-            activities=[
-                host.resolve_recipe,
-                host.fetch_packages,
-                host.copy_images,
-                host.build_base_layer,
-                host.build_package_layer,
-                host.build_configuration_layer,
-                host.assemble_artifacts,
-                host.boot_artifacts,
-                host.verify_machines,
-                host.name_evidence,
-                host.capture_evidence,
-                host.release_machines,
-                host.publish_artifacts,
-            ],
+            activities=host.steps(),
             interceptors=[TypedFailures()],
             max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )

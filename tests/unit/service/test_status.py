@@ -6,10 +6,10 @@ import pytest
 
 from domain.budget import LONG_VIEW_BYTES, size_of
 from domain.build import events as e
+from domain.build.progress import StepDuration
 from domain.errors import Problem, Verdict
 from domain.verification import AssertionResult, VerificationReport
 from domain.views import Progress
-from event_store.models.builds import StepDuration
 from infra.ports import LogRecord
 from service.admission.credentials import OPERATOR
 from service.build_queries import StatusQuery, get_build_status, list_builds
@@ -152,6 +152,35 @@ async def test_the_rest_is_expected_only_from_earlier_builds(world: World) -> No
     assert view.progress is not None
     assert view.progress.expected_seconds is not None
     assert view.progress.expected_seconds < 300
+
+
+async def test_the_expected_end_is_the_same_until_the_build_moves_on(world: World) -> None:
+    world.build(started("base_layer"), build_id=ID)
+    world.reads.step_durations = (StepDuration(step="base_layer", cached=False, seconds=300.0, samples=1),)
+    ends = []
+    for seconds in (0, 60, 120):
+        world.now = NOW + timedelta(seconds=seconds)
+        view = await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
+        assert view.progress is not None
+        ends.append(view.progress.expected_end)
+    assert len(set(ends)) == 1
+    world.logs.records[ID] = [
+        LogRecord(at=round(world.now.timestamp() * 1000), kind="progress", step="base_layer", text="half", percent=50)
+    ]
+    slow = (await get_build_status(world.factory, OPERATOR, ID, StatusQuery())).progress
+    assert slow is not None
+    assert slow.expected_end is not None
+    assert ends[0] is not None
+    assert (slow.expected_end - ends[0]).total_seconds() == -30  # 150 s more from now, where 180 s were left
+
+
+async def test_a_build_that_failed_before_its_first_step_names_the_step(world: World) -> None:
+    world.build(failed(ID), build_id=ID)
+    view = await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
+    assert view.progress is not None
+    assert view.progress.step == "boot"
+    [row] = (await list_builds(world.factory, OPERATOR)).builds
+    assert (row.status, row.step) == ("failed", "boot")
 
 
 async def test_a_log_that_cannot_be_read_does_not_hide_the_build(world: World) -> None:
