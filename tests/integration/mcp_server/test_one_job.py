@@ -142,7 +142,7 @@ class Views:
     async def _send(self, method: str, name: str, params: dict[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._stack.secrets.operator_key()}", **modern_headers(method, name)}
         # A client that knows tasks would be answered with one where it starts a build.
-        capabilities = {"extensions": {EXTENSION: {}}} if method.startswith("tasks/") else {}
+        capabilities: dict[str, Any] = {"extensions": {EXTENSION: {}}} if method.startswith("tasks/") else {}
         body = modern(method, capabilities, **params)
         answer = answered(await self._http.post(f"{self._stack.url}/mcp-stream/mcp", json=body, headers=headers))
         assert "result" in answer, answer
@@ -150,7 +150,7 @@ class Views:
 
 
 def _of_view(view: dict[str, Any]) -> Told:
-    progress = view.get("progress") or {}
+    progress: dict[str, Any] = view.get("progress") or {}
     end = progress.get("expected_end")
     percent = progress.get("percent")
     rests = view["status"] in {"completed", "failed", "cancelled"}

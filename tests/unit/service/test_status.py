@@ -1,6 +1,6 @@
 """Looking at builds: waiting, progress, sizes, and what is not told."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -157,7 +157,7 @@ async def test_the_rest_is_expected_only_from_earlier_builds(world: World) -> No
 async def test_the_expected_end_is_the_same_until_the_build_moves_on(world: World) -> None:
     world.build(started("base_layer"), build_id=ID)
     world.reads.step_durations = (StepDuration(step="base_layer", cached=False, seconds=300.0, samples=1),)
-    ends = []
+    ends: list[datetime | None] = []
     for seconds in (0, 60, 120):
         world.now = NOW + timedelta(seconds=seconds)
         view = await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
