@@ -10,6 +10,7 @@ import cli.guests
 import cli.rebuild
 import cli.replay
 import cli.stack.app
+from cli.leaving import leave
 from domain.errors import FactoryError
 
 
@@ -41,4 +42,8 @@ def main() -> None:
             sys.stderr.write(f"openfactory: {problem.message} [{problem.code}]\n")
             if problem.next:
                 sys.stderr.write(f"  {problem.next}\n")
-        sys.exit(1)
+        leave(1)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise
+        leave(end.code or 0)

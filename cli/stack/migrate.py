@@ -6,7 +6,6 @@
 import asyncio
 import logging
 import os
-import sys
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -17,6 +16,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from cli.leaving import leave
 from cli.stack.parts import SEARCH_ATTRIBUTES
 from domain.errors import FactoryError
 from event_store.schema import migrate
@@ -97,4 +97,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -87,6 +87,8 @@ def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> l
         )
     every = [real_kind(kind) for kind in real_kinds()] if options.real else kinds(points)
     chosen = [kind for kind in every if any(word in kind.name for word in options.kinds or [""])]
+    if options.folder is not None:
+        chosen = [kind for kind in chosen if "disk full" not in kind.name]  # no small disks are there
     return [(kind, options.first + n) for n in range(options.seeds) for kind in chosen]
 
 
