@@ -236,7 +236,7 @@ def _activities(
         identity=identity,
         sessions=sessions,
         store=store,
-        resolver=AptResolver(settings, store),
+        resolver=AptResolver(settings, store, objects),
         layers=LayerFactory(settings, store, LayerIndex(settings.home, store)),
         assembler=ImageAssembler(settings.home, store),
         publisher=ObjectPublisher(settings.home, store, objects, version=VERSION),

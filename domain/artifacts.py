@@ -1,12 +1,16 @@
 """Content-addressed things that a build makes."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from domain.model import Value
 
 ArtifactKind = Literal["qcow2", "iso", "recipe", "report", "manifest", "log", "evidence"]
 Verification = Literal["verified", "unverified"]
 LayerKind = Literal["base", "package", "configuration"]
+
+
+LOCK: Final = "lock.json"
+"""The published file that says which packages exactly went into a build, for another one to take them again."""
 
 
 class Blob(Value):

@@ -1,5 +1,6 @@
 """Starting a build, once for each request key."""
 
+from domain.artifacts import LOCK, Blob
 from domain.build.inputs import BuildRequest, VerifyPolicy
 from domain.build.state import BuildState
 from domain.caller import Caller
@@ -7,11 +8,12 @@ from domain.errors import Fault, Verdict
 from domain.recipe.schema import Recipe
 from domain.views import BuildView
 from service.allowances import builds_left
+from service.build_documents import artifact_named
 from service.build_progress import progress_of
 from service.build_view import accepted, build_view
 from service.factory import Factory
 from service.ids import derived_id
-from service.lookup import build_id_of, visible_build
+from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
 from service.recipe_source import RecipeDocument, canonical_recipe, recipe_of_build, understood
 from service.recipe_text import read_recipe
@@ -32,14 +34,15 @@ async def create_build(  # noqa: PLR0913 - what may be said of a build, by name 
 ) -> BuildView:
     """Start a build and answer with it as soon as the read model shows it, or after two seconds.
 
-    With `rerun_of` instead of a recipe, that build's recipe is built again; packages are resolved anew.
+    With `rerun_of` instead of a recipe, that build's recipe is built again with the very same packages.
 
     The same request key with the same input gives the same build, `replayed`; nothing is started
     twice, whether the first request is done, under way, or its answer was lost.
 
     Raises:
-        Verdict: what is wrong with the recipe, `request_key.reused`, `build.quota`, `build.not_found` for `retry_of` or
-            `rerun_of`, or `argument.conflict` unless there is either a recipe or `rerun_of`.
+        Verdict: what is wrong with the recipe, `request_key.reused`, `build.quota`, `argument.conflict` unless there is
+            either a recipe or `rerun_of`, `build.not_found` for `retry_of` or `rerun_of`, and for the latter
+            `build.no_lock`, `build.deleted` or `build.expired`.
 
     """
     require(caller, TOOL)
@@ -66,6 +69,8 @@ async def create_build(  # noqa: PLR0913 - what may be said of a build, by name 
     problems = await builds_left(factory, caller)
     if problems:
         raise Verdict(*problems)
+    if rerun_of is not None:
+        request = request.model_copy(update={"lock": await _lock_of(factory, caller, rerun_of)})
     await factory.workflows.start_build(request)
     return await _started(factory, request)
 
@@ -81,6 +86,22 @@ async def _recipe(factory: Factory, caller: Caller, document: RecipeDocument | N
         path="recipe",
         next="Name one of the two; for a changed recipe call customize_recipe first.",
     )
+
+
+async def _lock_of(factory: Factory, caller: Caller, build_id: str) -> Blob:
+    """Find what says exactly which packages went into a build."""
+    state = await visible_build(factory, caller, build_id)
+    if state is not None:
+        require_kept(state)
+    lock = None if state is None else artifact_named(state, LOCK)
+    if lock is None:
+        raise Verdict.because(
+            "build.no_lock",
+            "This build has published no list of its exact packages, so it cannot be built again with the same ones.",
+            path="rerun_of",
+            next=f"Build its recipe with the packages of today: create_build with recipe build:{build_id}.",
+        )
+    return lock.blob
 
 
 async def _started(factory: Factory, request: BuildRequest) -> BuildView:

@@ -112,12 +112,10 @@ class BuildPipeline:
         self.finished = self.finished.without(frozenset(survey.missing))
 
     async def _layers(self) -> Layer:
-        recipe = self._request.recipe
+        request = imaging.ResolveInput(job=self._job, recipe=self._request.recipe, lock=self._request.lock)
         resolved = await self._step(
             "resolve",
-            lambda: self._do(
-                "resolve", "resolve_recipe", imaging.ResolveInput(job=self._job, recipe=recipe), imaging.ResolveResult
-            ),
+            lambda: self._do("resolve", "resolve_recipe", request, imaging.ResolveResult),
             lambda r: (False, f"{r.packages} packages, {r.download_bytes / 1e6:.0f} MB of .debs, index {r.index}"),
         )
         async with alongside(self._fetch_ahead(resolved)):

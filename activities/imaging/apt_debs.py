@@ -1,6 +1,7 @@
 """Package files, kept by their SHA-256 so that a rebuild needs no mirror and survives one that forgets."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -64,21 +65,42 @@ class DebCache:
         missing = self.missing(packages)
         if not missing:
             return 0
-        root, mirrors = source
-        self._root.mkdir(parents=True, exist_ok=True)
-        folder = workspace / "download"
-        folder.mkdir(exist_ok=True)
+        folder = self._folder(workspace)
         report = _Meter(missing, log)
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            await _download(root, mirrors, batch, folder, report)
+        for batch in _batches(missing):
+            await _download(source, batch, folder, report)
             await asyncio.to_thread(self._keep, batch, folder)
         return len(missing)
+
+    async def gone(
+        self, packages: Sequence[LockedPackage], source: tuple[AptRoot, Mirrors], workspace: Path, log: StepLog
+    ) -> tuple[LockedPackage, ...]:
+        """Download what can still be had of these, and answer those that the archive no longer has.
+
+        Raises:
+            Fault: as `fetch`.
+
+        """
+        folder = self._folder(workspace)
+        missing = self.missing(packages)
+        report = _Meter(missing, log)
+        for batch in _batches(missing):
+            with contextlib.suppress(Verdict):  # apt goes on with the others
+                await _download(source, batch, folder, report)
+            there = [package for package in batch if (folder / package.sha256).exists()]
+            await asyncio.to_thread(self._keep, there, folder)
+        return self.missing(packages)
 
     def link(self, packages: Iterable[LockedPackage], folder: Path) -> None:
         """Show the packages' files in `folder` under their usual names (hard links, nothing is copied)."""
         for package in packages:
             (folder / package.file_name).hardlink_to(self.path(package))
+
+    def _folder(self, workspace: Path) -> Path:
+        self._root.mkdir(parents=True, exist_ok=True)
+        folder = workspace / "download"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _keep(self, packages: Sequence[LockedPackage], folder: Path) -> None:
         for package in packages:
@@ -113,9 +135,14 @@ class _Meter:
         self._log.line(line)
 
 
+def _batches(packages: Sequence[LockedPackage]) -> Iterable[Sequence[LockedPackage]]:
+    return (packages[start : start + _BATCH] for start in range(0, len(packages), _BATCH))
+
+
 async def _download(
-    root: AptRoot, mirrors: Mirrors, packages: Sequence[LockedPackage], folder: Path, on_line: Callable[[str], None]
+    source: tuple[AptRoot, Mirrors], packages: Sequence[LockedPackage], folder: Path, on_line: Callable[[str], None]
 ) -> None:
+    root, mirrors = source
     words: list[str] = []
     for package in packages:
         address = mirrors.of(package.archive)

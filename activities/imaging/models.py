@@ -24,10 +24,11 @@ class SurveyResult(Value):
 
 
 class ResolveInput(Value):
-    """A canonical recipe to be solved into exact packages."""
+    """A canonical recipe to be solved into exact packages, or to have those of an earlier build's `lock` again."""
 
     job: Job
     recipe: dict[str, Any]
+    lock: Blob | None = None
 
 
 class ResolveResult(Value):

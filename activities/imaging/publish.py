@@ -15,7 +15,7 @@ from activities.imaging.read_back import ReadBacks
 from activities.imaging.store import LocalBlobStore
 from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
-from domain.artifacts import Artifact, Blob
+from domain.artifacts import LOCK, Artifact, Blob
 from infra.log_layout import decode_records, job_prefix
 from infra.ports import ObjectInfo, ObjectStore
 
@@ -83,6 +83,7 @@ class ObjectPublisher:
         return [
             Artifact(kind="recipe", name="recipe.json", blob=await add(documents.recipe_document(request.recipe))),
             Artifact(kind="manifest", name="packages.json", blob=await add(documents.package_manifest(lock))),
+            Artifact(kind="manifest", name=LOCK, blob=request.lock),
             Artifact(kind="report", name="verification.json", blob=await add(verified)),
         ]
 

@@ -11,14 +11,18 @@ from activities.imaging.apt_root import AptRoot
 from activities.imaging.apt_sources import Mirrors, find_mirrors
 from activities.imaging.lock import CONTROL_FIELDS, Lock, LockedPackage, read_lock, store_lock
 from activities.imaging.models import ResolveInput, ResolveResult
+from activities.imaging.pinned import bring_lock, require_packages, require_wanted
 from activities.imaging.ports import BlobStore
 from activities.imaging.solutions import Question, Solutions
 from activities.imaging.tools import tool_versions
+from activities.imaging.workspace import open_workspace
+from activities.job import Job
 from activities.step_log import StepLog
 from domain.artifacts import Blob
 from domain.errors import Fault, Problem, Verdict
 from domain.recipe.checks import default_packages
 from domain.recipe.schema import SUITES, Recipe
+from infra.ports import ObjectStore
 from infra.settings import Settings
 from infra.sources import source_digest
 
@@ -36,21 +40,41 @@ class AptResolver:
 
     settings: Settings
     store: BlobStore
+    objects: ObjectStore
 
     async def resolve(self, request: ResolveInput, log: StepLog) -> ResolveResult:
         """Solve the recipe and store its lock. The same index and recipe give the same lock.
 
+        With the lock of an earlier build nothing is solved: that one is taken, if its packages can still be had.
+
         Raises:
-            Verdict: `package.not_found`, `package.virtual`, `package.conflict`: all there are.
+            Verdict: `package.not_found`, `package.virtual`, `package.conflict`: all there are. Of an earlier lock:
+                `package.superseded` (all there are), `lock.gone`, `lock.outdated`.
             Fault: `mirror.unreachable`, `mirror.unknown`, `mirror.no_keyring`, `apt.busy`.
 
         """
         recipe = Recipe.model_validate(request.recipe)
-        log.progress(0, "reading the package index")
         mirrors = await find_mirrors(self.settings)
+        if request.lock is not None:
+            await self._require_pinned(request.lock, request.job, recipe, mirrors, log)
+            return self._result(request.lock, mirrors, log)
+        log.progress(0, "reading the package index")
         async with open_index(self._root(recipe.suite), mirrors, log) as index:
             blob = await self._lock_of(recipe, index, log)
         return self._result(blob, mirrors, log)
+
+    async def _require_pinned(self, blob: Blob, job: Job, recipe: Recipe, mirrors: Mirrors, log: StepLog) -> None:
+        log.progress(0, "looking for the packages of the earlier build")
+        lock = await bring_lock(self.store, self.objects, blob)
+        require_wanted(lock, _wanted(recipe))
+        cache = DebCache(self.settings.home)
+        if not cache.missing((*lock.base, *lock.packages)):
+            return  # no archive is needed, nor an index
+        async with (
+            open_workspace(self.settings.home, job.job_id, "resolve") as workspace,
+            open_index(self._root(recipe.suite), mirrors, log) as index,
+        ):
+            await require_packages(lock, index, cache, workspace, log)
 
     async def _lock_of(self, recipe: Recipe, index: AptIndex, log: StepLog) -> Blob:
         solutions = Solutions(self.settings.home, self.store)

@@ -210,7 +210,7 @@ def recipe_delete(
 
 
 def rerun(build_id: BuildId, *, wait: Wait = False, as_json: AsJson = False) -> None:
-    """Build a build's recipe again, with the packages of today."""
+    """Build a build's recipe again, with the very same packages (of today: build build:ID)."""
     followed = builds.Followed()
     command = partial(builds.rerun_build, given=build_id, wait=wait, followed=followed)
     run(command, as_json=as_json, on_interrupt=followed.farewell)

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from domain.artifacts import Blob
 from domain.canonical import digest
 from domain.model import Value
 
@@ -13,7 +14,8 @@ class BuildRequest(Value):
     """A validated request. `recipe` is the canonical document of `domain.recipe.schema.Recipe`.
 
     `plan` names the organization's plan, whose allowance guards the first event.
-    `retry_of` is a failed build that this one replaces, `rerun_of` a build whose inputs are built again.
+    `retry_of` is a failed build that this one replaces, `rerun_of` a build whose inputs are built again; `lock` is
+    that one's, which says exactly which packages these are.
     """
 
     build_id: str
@@ -24,6 +26,7 @@ class BuildRequest(Value):
     retry_of: str | None = None
     verify: VerifyPolicy = "auto"
     rerun_of: str | None = None
+    lock: Blob | None = None
 
     @property
     def recipe_digest(self) -> str:

@@ -61,7 +61,7 @@ class BuildTools:
         ] = "auto",
         rerun_of: Annotated[
             str | None,
-            Field(description="Instead of recipe: a build whose recipe is built again, packages resolved anew."),
+            Field(description="Instead of recipe: a build to build again with the same package versions."),
         ] = None,
     ) -> BuildView:
         """Start building a recipe: bootable disk image and ISO, each booted and tested before it is called verified.

@@ -55,10 +55,17 @@ async def test_a_saved_recipe_is_built_changed_compared_and_built_again(stack: S
     assert (view["status"], view["rerun_of"]) == ("completed", first["build_id"])
     same = await session.call("compare_builds", {"before": first["build_id"], "after": again["build_id"]})
     assert [image["identical"] for image in same["images"]] == [True, True]
+    locks = [await _lock(session, build["build_id"]) for build in (first, again)]
+    assert locks[0] == locks[1]
 
     shown = stack.run("evidence", "latest-verified:kept")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert stack.run("recipe-delete", "kept", "--yes").returncode == 0
+
+
+async def _lock(session: FactorySession, build_id: str) -> str:
+    documents = (await session.call("get_build_evidence", {"build_id": build_id}))["documents"]
+    return next(document["sha256"] for document in documents if document["name"] == "lock.json")
 
 
 async def _documents_are_whole(evidence: dict[str, Any]) -> None:

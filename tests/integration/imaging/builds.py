@@ -1,5 +1,6 @@
 """A factory's home for building layers, without the rest of the factory."""
 
+import hashlib
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.job import Job
 from domain.artifacts import Blob, Layer, LayerKind
+from domain.canonical import canonical_json
 from domain.recipe.schema import Recipe
 from infra.settings import Settings
+from tests.fakes.objects import FakeObjectStore
 from tests.unit.imaging.locked import Notes
 
 JOB = Job(job_id="job-1", org_id="org")
@@ -39,13 +42,22 @@ class Builds:
             security_mirror=self.mirrors.security,
         )
         self.store = LocalBlobStore(self.home)
-        self.resolver = AptResolver(settings, self.store)
+        self.objects = FakeObjectStore()
+        self.resolver = AptResolver(settings, self.store, self.objects)
         self.factory = LayerFactory(settings, self.store, LayerIndex(self.home, self.store))
 
     async def solve(self, recipe: dict[str, Any]) -> Lock:
         """Solve a recipe."""
         result = await self.resolver.resolve(ResolveInput(job=JOB, recipe=canonical(recipe)), self.notes)
         return read_lock(self.store, result.lock)
+
+    async def solve_as(self, recipe: dict[str, Any], lock: Lock) -> Lock:
+        """Have the packages of an earlier build of the recipe, whose lock was published."""
+        data = canonical_json(lock)
+        blob = Blob(digest=hashlib.sha256(data).hexdigest(), bytes=len(data))
+        self.objects.objects[f"blobs/{blob.digest}"] = data
+        request = ResolveInput(job=JOB, recipe=canonical(recipe), lock=blob)
+        return read_lock(self.store, (await self.resolver.resolve(request, self.notes)).lock)
 
     async def lighten(self, lock: Lock) -> Blob:
         """Leave the kernel out of a lock."""

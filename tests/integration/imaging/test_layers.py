@@ -102,6 +102,37 @@ async def test_a_good_recipe_has_no_problems(builds: Builds) -> None:
     assert await builds.resolver.check(dict(RECIPE), builds.notes) == ()
 
 
+async def test_the_packages_of_an_earlier_build_are_taken_again(builds: Builds, solved: Lock, tmp_path: Path) -> None:
+    other = Builds(tmp_path, builds.mirrors)
+    kept, *rest = (package for package in solved.packages if not package.name.startswith("linux-image"))
+    unlisted = kept.model_copy(update={"path": f"./{kept.path}"})  # the archive has it, its index names no such path
+    earlier = solved.model_copy(update={"packages": (unlisted, *rest)})
+    assert await other.solve_as(RECIPE, earlier) == earlier
+    assert DebCache(tmp_path).missing([unlisted]) == ()
+    assert other.left_over() == []
+
+
+async def test_every_package_of_an_earlier_build_that_is_gone_is_named(
+    builds: Builds, solved: Lock, tmp_path: Path
+) -> None:
+    old = {"version": "0.1-1", "path": "pool/main/n/none/none_0.1-1_amd64.deb"}
+    first, second, *rest = solved.packages
+    gone = [p.model_copy(update={**old, "sha256": f"{n}" * 64}) for n, p in enumerate((first, second))]
+    with pytest.raises(Verdict) as caught:
+        await Builds(tmp_path, builds.mirrors).solve_as(RECIPE, solved.model_copy(update={"packages": (*gone, *rest)}))
+    assert [(p.code, p.value) for p in caught.value.problems] == [
+        ("package.superseded", f"{package.name}=0.1-1") for package in (first, second)
+    ]
+    assert first.version in caught.value.problems[0].suggestions
+    assert "build:ID" in (caught.value.problems[0].next or "")
+
+
+async def test_a_lock_of_other_packages_than_today_is_refused(builds: Builds, solved: Lock, tmp_path: Path) -> None:
+    earlier = solved.model_copy(update={"wanted": solved.wanted[1:]})
+    with pytest.raises(Verdict, match=r"lock\.outdated"):
+        await Builds(tmp_path, builds.mirrors).solve_as(RECIPE, earlier)
+
+
 async def test_another_suite_is_solved_on_the_same_host(builds: Builds) -> None:
     lock = await builds.solve(RECIPE | {"baseImage": "debian-trixie"})
     assert lock.suite == "trixie"

@@ -98,6 +98,7 @@ async def test_every_file_is_in_the_object_store_under_its_digest(bench: Bench) 
         ("iso", "demo.iso"),
         ("recipe", "recipe.json"),
         ("manifest", "packages.json"),
+        ("manifest", "lock.json"),
         ("report", "verification.json"),
         ("log", "build.log"),
         ("manifest", "SHA256SUMS"),
@@ -133,6 +134,13 @@ async def test_the_manifest_lists_every_package_by_name(bench: Bench) -> None:
     packages = json.loads(content(bench, named(result, "packages.json")))["packages"]
     assert [(p["name"], p["version"]) for p in packages] == [("bash", "5.2.15-2"), ("libc6", "2.36-9")]
     assert packages[0]["sha256"] == hashlib.sha256(b"bash").hexdigest()
+
+
+async def test_the_lock_is_published_as_it_was_solved(bench: Bench) -> None:
+    result = await bench.publish()
+
+    document = json.loads(content(bench, named(result, "verification.json")))
+    assert document["lock"] == {"sha256": named(result, "lock.json").blob.digest}
 
 
 async def test_the_checksums_cover_every_other_file(bench: Bench) -> None:

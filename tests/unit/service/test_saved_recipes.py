@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from domain.artifacts import LOCK, Artifact, Blob
+from domain.build import events as e
 from domain.errors import Problem, Verdict
 from service.admission.credentials import OPERATOR
 from service.build_create import create_build
 from service.recipe_commands import SaveWish, delete_recipe, save_recipe
 from service.recipe_customize import customize_recipe
 from service.recipes import get_recipe, list_categories, list_recipes, validate_recipe
-from tests.fakes.factory import STRANGER, World, failed, recipe_document
+from tests.fakes.factory import NOW, STRANGER, World, failed, recipe_document
 
 MINE: dict[str, Any] = {**recipe_document(), "name": "mine"}
 BUILD = "11111111-1111-4111-8111-111111111111"
@@ -181,15 +183,25 @@ async def test_a_huge_recipe_is_behind_a_link_and_the_answer_stays_small(world: 
     assert f"blobs/{view.recipe_digest}" in world.objects.objects
 
 
-async def test_a_build_is_run_again_with_its_recipe(world: World) -> None:
-    world.build(failed(BUILD), build_id=BUILD)
+async def test_a_build_is_run_again_with_its_recipe_and_its_very_packages(world: World) -> None:
+    lock = Artifact(kind="manifest", name=LOCK, blob=Blob(digest="ab" * 32, bytes=5))
+    same: dict[str, Any] = {"build_id": BUILD, "org_id": "local", "at": NOW}
+    world.build(e.ArtifactsPublished(**same, generation=0, artifacts=(lock,)), build_id=BUILD)
     view = await create_build(world.factory, OPERATOR, rerun_of="latest", request_key="k")
-    assert (view.rerun_of, world.workflows.started[-1].recipe) == (BUILD, recipe_document())
+    started = world.workflows.started[-1]
+    assert (view.rerun_of, started.recipe, started.lock) == (BUILD, recipe_document(), lock.blob)
     assert view.build_id != BUILD
     repeated = await create_build(world.factory, OPERATOR, rerun_of=BUILD, request_key="k")
     assert (repeated.replayed, repeated.build_id) == (True, view.build_id)
     reused = await refused(create_build(world.factory, OPERATOR, recipe_document(), request_key="k"))
     assert reused.code == "request_key.reused"
+
+
+async def test_a_build_that_published_no_lock_is_not_run_again_with_other_packages(world: World) -> None:
+    world.build(failed(BUILD), build_id=BUILD)
+    verdict = await refused(create_build(world.factory, OPERATOR, rerun_of=BUILD))
+    assert verdict.code == "build.no_lock"
+    assert f"build:{BUILD}" in (verdict.problems[0].next or "")
 
 
 async def test_a_build_needs_either_a_recipe_or_a_build_to_run_again(world: World) -> None:
