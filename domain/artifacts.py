@@ -5,10 +5,10 @@ from typing import Final, Literal
 from domain.model import Value
 
 ArtifactKind = Literal["qcow2", "iso", "recipe", "report", "manifest", "log", "evidence"]
+FileKind = ArtifactKind | Literal["history"]
+"""What can be downloaded of a build: what it made, and what was kept of the workflow that did."""
 Verification = Literal["verified", "unverified"]
 LayerKind = Literal["base", "package", "configuration"]
-
-
 LOCK: Final = "lock.json"
 """The published file that says which packages exactly went into a build, for another one to take them again."""
 

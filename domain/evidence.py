@@ -46,7 +46,8 @@ class PackageEvidence(Value):
 class EvidenceView(Value):
     """The evidence of one build. `sound`: every document was read, has its digest, and fits the images and the recipe.
 
-    `problems` say what does not; `documents` are links to the whole files, valid for an hour.
+    `problems` say what does not; `documents` are links to the whole files, valid for an hour; `histories`
+    are what the workflow did, for each of its runs that is over.
     """
 
     build_id: str
@@ -60,5 +61,6 @@ class EvidenceView(Value):
     packages: PackageEvidence | None = None
     problems: tuple[Problem, ...] = ()
     documents: tuple[DownloadLink, ...] = ()
+    histories: tuple[DownloadLink, ...] = ()
     cut: str | None = None
     next: str | None = None

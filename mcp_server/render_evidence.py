@@ -21,7 +21,7 @@ def _evidence(view: EvidenceView) -> Iterable[str]:
     if view.packages is not None:
         packages = view.packages
         yield f"{packages.count} packages of {packages.suite}. Asked for: {', '.join(packages.requested) or 'none'}"
-    for document in view.documents:
+    for document in (*view.documents, *view.histories):
         yield f"{document.name} ({document.bytes} bytes, sha256 {document.sha256}): {document.url}"
     yield from (line for line in (view.cut, view.next and f"Next: {view.next}") if line)
 

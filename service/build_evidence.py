@@ -11,12 +11,13 @@ from domain.text import clean_untrusted
 from domain.verification import VerificationReport
 from service.build_documents import PACKAGES, VERIFICATION, read_document, versions_of
 from service.build_view import clipped
-from service.downloads import link_of
+from service.downloads import histories_of, link_of
 from service.factory import Factory
 from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
 
 _MOST_DOCUMENTS = 8
+_MOST_HISTORIES = 2
 _MOST_REQUESTED = 40
 _MOST_FAILURES = 6
 _TEXT = 160
@@ -56,6 +57,7 @@ async def get_build_evidence(factory: Factory, caller: Caller, build_id: str) ->
         packages=None if manifest is None else _packages(manifest, state),
         problems=tuple(map(clipped, problems)),
         documents=tuple(link_of(factory, state, artifact) for artifact in files[:_MOST_DOCUMENTS]),
+        histories=(await histories_of(factory, state))[-_MOST_HISTORIES:],
         cut=f"{rest} more files: call get_download_links with kind=evidence." if rest > 0 else None,
         next=_next(state, images),
     )

@@ -2,21 +2,21 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from urllib.parse import quote
 
-from domain.artifacts import Artifact, ArtifactKind
+from domain.artifacts import Artifact, FileKind
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Verdict
 from domain.model import Value
 from domain.views import DownloadLink, DownloadLinks
 from infra.signed_links import BuildOf
+from service.build_view import workflow_id
 from service.factory import Factory
+from service.histories import kept_histories
+from service.links import link_to
 from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
 
-LINK_LIFETIME = timedelta(hours=1)
 _PREFIX = "blobs/"
 
 
@@ -31,9 +31,9 @@ class Download(Value):
 
 
 async def get_download_links(
-    factory: Factory, caller: Caller, build_id: str, *, kind: ArtifactKind | None = None
+    factory: Factory, caller: Caller, build_id: str, *, kind: FileKind | None = None
 ) -> DownloadLinks:
-    """Sign a link of one hour for each artifact of the build, or for those of one kind.
+    """Sign a link of one hour for each file of the build, or for those of one kind.
 
     Raises:
         Verdict: `build.not_found`, `build.deleted` or `build.expired`.
@@ -48,11 +48,12 @@ async def get_download_links(
         )
     require_kept(state)
     chosen = [artifact for artifact in state.artifacts if kind is None or artifact.kind == kind]
+    histories = await histories_of(factory, state) if kind in {None, "history"} else ()
     return DownloadLinks(
         build_id=build_id,
         status=state.status,
-        links=tuple(link_of(factory, state, artifact) for artifact in chosen),
-        note=_note(chosen, state.status),
+        links=(*(link_of(factory, state, artifact) for artifact in chosen), *histories),
+        note=_note(chosen, state.status, kind),
     )
 
 
@@ -60,8 +61,7 @@ async def sign_document(factory: Factory, data: bytes, name: str) -> str:
     """Keep a small document by its digest and return a link of one hour to it."""
     key = _PREFIX + hashlib.sha256(data).hexdigest()
     await factory.objects.put(key, data, "application/json")
-    token = factory.links.sign(key=key, name=name, expires_at=factory.now() + LINK_LIFETIME)
-    return f"{factory.public_url}/download/{token}/{quote(name, safe='')}"
+    return link_to(factory, key, name).url
 
 
 async def open_download(factory: Factory, token: str, name: str) -> Download:
@@ -98,9 +98,7 @@ def read_download(factory: Factory, download: Download, *, offset: int, length: 
 
 def link_of(factory: Factory, state: BuildState, artifact: Artifact) -> DownloadLink:
     """Sign a link of one hour to an artifact of a build."""
-    of = BuildOf(org_id=state.org_id, build_id=state.build_id)
-    expires_at = factory.now() + LINK_LIFETIME
-    token = factory.links.sign(key=_PREFIX + artifact.blob.digest, name=artifact.name, expires_at=expires_at, build=of)
+    link = link_to(factory, _PREFIX + artifact.blob.digest, artifact.name, _of(state))
     return DownloadLink(
         kind=artifact.kind,
         name=artifact.name,
@@ -108,12 +106,23 @@ def link_of(factory: Factory, state: BuildState, artifact: Artifact) -> Download
         sha256=artifact.blob.digest,
         verification=artifact.verification,
         method=artifact.method,
-        url=f"{factory.public_url}/download/{token}/{quote(artifact.name, safe='')}",
-        expires_at=expires_at,
+        url=link.url,
+        expires_at=link.expires_at,
     )
 
 
-def _note(artifacts: list[Artifact], status: str) -> str:
+async def histories_of(factory: Factory, state: BuildState) -> tuple[DownloadLink, ...]:
+    """Sign a link of one hour to the history of each closed run of a build's workflow."""
+    return await kept_histories(factory, workflow_id(state.build_id), _of(state))
+
+
+def _of(state: BuildState) -> BuildOf:
+    return BuildOf(org_id=state.org_id, build_id=state.build_id)
+
+
+def _note(artifacts: list[Artifact], status: str, kind: FileKind | None) -> str:
+    if kind == "history":
+        return "A run's history is kept some minutes after it has closed. `openfactory replay FILE` replays it."
     if not artifacts:
         return (
             f"There are no such files: the build is {status}. Files appear when it has published them; "

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from urllib.parse import quote
 
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
@@ -14,14 +13,16 @@ from domain.test_run.views import FileLink, RunPage, RunProgress, RunSummary, Ru
 from service.build_create import VISIBLE_SECONDS
 from service.build_queries import LONGEST_WAIT, StatusQuery
 from service.build_view import Detail
-from service.downloads import LINK_LIFETIME
 from service.factory import Factory
+from service.histories import kept_histories
 from service.ids import derived_id
+from service.links import link_to
 from service.permissions import require
 from service.suite_lookup import existing_suite
 from service.test_run_lookup import run_state, visible_run
 from service.test_run_view import accepted, run_view
 from workflows.commands import CancelCommand
+from workflows.test_run_models import workflow_id
 
 OnProgress = Callable[[RunProgress], Awaitable[None]]
 MOST_RUNS = 50
@@ -83,7 +84,7 @@ async def get_run(
         state = await visible_run(factory, caller, run_id)
     if state is None:
         return accepted(run_id)
-    return await view_of(factory, state, detail=query.detail, files=_files(factory, state))
+    return await view_of(factory, state, detail=query.detail, files=await _files(factory, state))
 
 
 async def view_of(
@@ -162,13 +163,15 @@ def _rests(state: RunState | None) -> bool:
     return state is not None and state.terminal
 
 
-def _files(factory: Factory, state: RunState) -> tuple[FileLink, ...]:
-    """Sign a link of one hour for each file of the run."""
-    expires_at = factory.now() + LINK_LIFETIME
+async def _files(factory: Factory, state: RunState) -> tuple[FileLink, ...]:
+    """Sign a link of one hour for each file of the run, and for what is kept of its workflow once that is over."""
     links: list[FileLink] = []
     for file in state.files[:_MOST_FILES]:
         name = f"{file.slot}-{file.name}" if file.slot and file.slot not in file.name else file.name
-        token = factory.links.sign(key=file.key, name=name, expires_at=expires_at)
-        url = f"{factory.public_url}/download/{token}/{quote(name, safe='')}"
-        links.append(FileLink(name=name, url=url, expires_at=expires_at))
+        link = link_to(factory, file.key, name)
+        links.append(FileLink(name=name, url=link.url, expires_at=link.expires_at))
+    if state.terminal:
+        with suppress(Fault):  # the run itself can be shown without
+            kept = await kept_histories(factory, workflow_id(state.run_id))
+            links += [FileLink(name=link.name, url=link.url, expires_at=link.expires_at) for link in kept]
     return tuple(links)

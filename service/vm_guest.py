@@ -9,9 +9,9 @@ from domain.model import Value
 from domain.text import clean_untrusted
 from domain.vm import orders as o
 from domain.vm.views import CommandView, ScreenshotView
-from service.downloads import LINK_LIFETIME
 from service.factory import Factory
 from service.ids import derived_id
+from service.links import link_to
 from service.model_errors import problems_of
 from service.permissions import require
 from service.vm_lookup import visible_vm
@@ -85,12 +85,10 @@ async def get_vm_screenshot(factory: Factory, caller: Caller, vm_id: str) -> Pic
     if taken.bytes > _LARGEST_PICTURE:
         raise Fault.because("screenshot.too_large", "The screenshot is too large to be answered.", next="get_vm")
     png = b"".join([chunk async for chunk in factory.objects.stream(taken.key)])
-    name = f"{vm_id}.png"
-    token = factory.links.sign(key=taken.key, name=name, expires_at=factory.now() + LINK_LIFETIME)
     view = ScreenshotView(
         vm_id=vm_id,
         key=taken.key,
-        url=f"{factory.public_url}/download/{token}/{name}",
+        url=link_to(factory, taken.key, f"{vm_id}.png").url,
         width=taken.width,
         height=taken.height,
         bytes=taken.bytes,

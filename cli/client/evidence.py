@@ -35,7 +35,7 @@ async def show_evidence(session: Tools, output: Output, *, given: str) -> int:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("file", "size", "sha256"):
         table.add_column(name)
-    for document in view.documents:
+    for document in (*view.documents, *view.histories):
         table.add_row(plain(document.name), size(document.bytes), document.sha256)
     output.out.print(table)
     output.say(f"All files: openfactory download {view.build_id}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
-from domain.artifacts import ArtifactKind
+from domain.artifacts import FileKind
 from domain.build.compare import BuildComparison
 from domain.build.inputs import VerifyPolicy
 from domain.build.state import BuildStatus
@@ -205,7 +205,7 @@ class BuildTools:
         self,
         ctx: Context[Any, Any],
         build_id: BuildId,
-        kind: Annotated[ArtifactKind | None, Field(description="Only files of this kind.")] = None,
+        kind: Annotated[FileKind | None, Field(description="Only files of this kind.")] = None,
     ) -> DownloadLinks:
         """Get links to a build's files (images, recipe, test report, manifest), valid for one hour without a key.
 

@@ -14,6 +14,7 @@ from mcp_server.render import view_text
 from service.admission.credentials import OPERATOR
 from service.build_compare import compare_builds
 from service.build_evidence import get_build_evidence
+from service.downloads import get_download_links, open_download
 from tests.fakes.factory import NOW, STRANGER, World, recipe_document
 
 OLD = "11111111-1111-4111-8111-111111111111"
@@ -121,6 +122,24 @@ async def test_an_image_that_was_not_booted_again_names_the_build_that_was(world
     assert image.reused is not None
     assert image.reused.build_id == OLD
     assert "Not booted again" in view_text(await get_build_evidence(world.factory, OPERATOR, NEW))
+
+
+async def test_the_histories_of_a_builds_runs_are_beside_the_evidence_and_end_with_the_build(world: World) -> None:
+    Published(world).publish()
+    for run in ("20300101T000000-first", "20300102T000000-second"):
+        world.objects.objects[f"histories/build-{OLD}/{run}-{'ee' * 32}.json.gz"] = b"history"
+    view = await get_build_evidence(world.factory, OPERATOR, OLD)
+    assert [(h.name, h.bytes, h.sha256) for h in view.histories] == [
+        ("history-20300101T000000.json.gz", 7, "ee" * 32),
+        ("history-20300102T000000.json.gz", 7, "ee" * 32),
+    ]
+    links = await get_download_links(world.factory, OPERATOR, OLD, kind="history")
+    assert [link.url for link in links.links] == [link.url for link in view.histories]
+    token, name = view.histories[0].url.split("/")[-2:]
+    assert (await open_download(world.factory, token, name)).bytes == 7
+    world.reads.apply(e.BuildDeleted(build_id=OLD, org_id="local", at=NOW, requested_by="operator", reason="old"))
+    with pytest.raises(Verdict, match=r"object\.not_found"):
+        await open_download(world.factory, token, name)
 
 
 async def test_a_report_about_other_bytes_is_no_evidence(world: World) -> None:

@@ -263,6 +263,14 @@ async def test_files_come_as_links_and_a_hold_is_shown_while_it_lasts(world: Wor
     assert (await list_runs(world.factory, OPERATOR, RunQuery())).runs[0].held_until is None
 
 
+async def test_what_the_workflow_of_an_ended_run_did_is_among_its_files(world: World) -> None:
+    world.objects.objects[f"histories/test-run-{ID}/20300101T000000-run-{'ee' * 32}.json.gz"] = b"history"
+    ran(world, *ended_case("web"), FinishRun())
+    assert [file.name for file in (await shown(world, ID)).files] == ["history-20300101T000000.json.gz"]
+    world.objects.away = True
+    assert (await shown(world, ID)).files == ()
+
+
 async def test_a_huge_run_is_cut_with_what_failed_first(world: World) -> None:
     names = tuple(f"case-{i}" for i in range(60))
     asked_run(world.tests, ID, plan_of_cases(*names))
