@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import ClientError, ClientSession
 
 from domain.errors import Fault
 from infra.objects import S3ObjectStore
 from infra.settings import S3Settings
-from tests.faults.network import ObjectStoreProxy
+from tests.faults.network import Mirror, ObjectStoreProxy
 from tests.integration.conftest import s3_server, s3_settings
 
 __all__ = ["s3_server", "s3_settings"]
@@ -60,3 +61,21 @@ async def test_a_flipped_bit_is_one_bit(proxied: tuple[ObjectStoreProxy, S3Objec
     proxy.harm("flipped", random.Random(1), share=1.0)
     changed = int.from_bytes(await store.get(KEY), "big") ^ int.from_bytes(BYTES, "big")
     assert changed.bit_count() == 1
+
+
+async def test_a_mirror_passes_on_what_is_behind_it_and_breaks_off_when_it_goes_down() -> None:
+    behind, mirror = Mirror(), Mirror()
+    await behind.start()
+    await mirror.start()
+    mirror.archives = {"main": f"http://127.0.0.1:{behind.port}/"}
+    url = f"http://127.0.0.1:{mirror.port}"
+    try:
+        async with ClientSession() as session:
+            async with session.get(f"{url}/main/index") as answer:
+                assert (answer.status, await answer.text()) == (200, "2026-01-01T00:00:00Z")
+            mirror.down = True
+            with pytest.raises(ClientError):
+                await session.get(f"{url}/main/index")
+    finally:
+        await mirror.stop()
+        await behind.stop()
