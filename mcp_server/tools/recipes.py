@@ -86,9 +86,9 @@ class RecipeTools:
         edits: Annotated[
             list[dict[str, Any]] | None,
             Field(
-                description=f"Made after the patch. Each has `edit`, one of {_EDITS}; with name, username "
-                "or description to say which, add_* with the whole entry; set with path (services.ssh.config.port) "
-                "and value.",
+                description='Made after the patch, e.g. {"edit": "add_package", "name": "nginx"}. edit is one of '
+                f"{_EDITS}; name, username or description says which; add_* takes the whole entry, set a path "
+                "(services.ssh.config.port) and a value.",
                 max_length=MOST_EDITS,
             ),
         ] = None,

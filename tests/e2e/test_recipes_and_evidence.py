@@ -42,7 +42,7 @@ async def test_a_recipe_is_kept_built_by_its_name_and_run_again_with_the_same_by
         assert [image["identical"] for image in same["images"]] == [True, True]
         evidence = await session.call("get_build_evidence", {"build_id": build["build_id"]})
         assert evidence["sound"], evidence["problems"]
-        assert all(image["reused"] for image in evidence["images"]), "nothing was booted anew"
+        assert all(image.get("reused") for image in evidence["images"]), evidence["images"]
     assert view["rerun_of"] == first["build_id"]
     assert stack.run("evidence", first["build_id"]).returncode == 0
     assert stack.run("recipe-delete", first["name"], "--yes").returncode == 0
