@@ -1,6 +1,6 @@
 """What all kinds of long work have in common: how their workflows are named, and what is known of one under way."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from domain.build.steps import StepName
 from domain.model import Value
@@ -11,6 +11,15 @@ JobKind = Literal["build", "vm", "test-run", "image"]
 def workflow_id(kind: JobKind, job_id: str) -> str:
     """Name the workflow of a job: a word that a person can read, and the job's id."""
     return f"{kind}-{job_id}"
+
+
+def kind_of(workflow: str) -> tuple[JobKind, str] | None:
+    """Read kind and id off a workflow's name; nothing for a workflow that is no job's."""
+    kinds: tuple[JobKind, ...] = get_args(JobKind)
+    for kind in kinds:
+        if workflow.startswith(f"{kind}-"):
+            return kind, workflow.removeprefix(f"{kind}-")
+    return None
 
 
 class OpenJob(Value):

@@ -1,7 +1,10 @@
 """Which jobs have not ended, over all organizations: for the owner's role, which alone may see them all."""
 
+from collections.abc import Collection
+from typing import Any, LiteralString
+
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 
 from domain.errors import Fault
 from domain.jobs import OpenJob
@@ -34,6 +37,14 @@ ORDER BY created_at, job_id
 """
 
 
+_KNOWN = """
+SELECT build_id AS job_id FROM read_model.builds WHERE build_id = ANY(%(ids)s)
+UNION ALL SELECT vm_id FROM read_model.vms WHERE vm_id = ANY(%(ids)s)
+UNION ALL SELECT run_id FROM read_model.test_runs WHERE run_id = ANY(%(ids)s)
+UNION ALL SELECT image_id FROM read_model.images WHERE image_id = ANY(%(ids)s)
+"""
+
+
 class OpenJobReads:
     """Lists them, with a connection for each question: it is asked once a minute."""
 
@@ -47,12 +58,24 @@ class OpenJobReads:
             Fault: `database.unavailable`.
 
         """
+        return tuple(OpenJob.model_validate(row) for row in await self._rows(_OPEN))
+
+    async def recorded(self, job_ids: Collection[str]) -> frozenset[str]:
+        """Tell which of these jobs the read models show.
+
+        Raises:
+            Fault: `database.unavailable`.
+
+        """
+        return frozenset(str(row["job_id"]) for row in await self._rows(_KNOWN, {"ids": list(job_ids)}))
+
+    async def _rows(self, query: LiteralString, values: dict[str, Any] | None = None) -> list[DictRow]:
         try:
             async with (
                 await connect(self._url, "keeper") as connection,
                 connection.cursor(row_factory=dict_row) as rows,
             ):
-                await rows.execute(_OPEN)
-                return tuple(OpenJob.model_validate(row) for row in await rows.fetchall())
+                await rows.execute(query, values)
+                return await rows.fetchall()
         except psycopg.OperationalError as error:
             raise Fault.because("database.unavailable", f"the database does not answer: {error}") from error

@@ -21,18 +21,39 @@ with workflow.unsafe.imports_passed_through():
     from activities.machines import models as machines
     from activities.machines.vm_models import DeleteVm, VmDeleted
     from activities.vm_ref import VmRef
-    from domain.build.commands import BuildCommand, CancelBuild, CloseRetryWindow, FailBuild
+    from domain.build.commands import BuildCommand, CancelBuild, CloseRetryWindow, FailBuild, RequestBuild
+    from domain.build.inputs import BuildRequest
     from domain.errors import Problem
-    from domain.image.commands import RejectImage
+    from domain.image.commands import RejectImage, RequestImage
+    from domain.image.inputs import ImageRequest
     from domain.model import Value
-    from domain.test_run.commands import FailRun
+    from domain.test_run.commands import FailRun, RequestRun
+    from domain.test_run.inputs import RunRequest
     from domain.vm import orders
-    from domain.vm.commands import RecordDeleted, RecordDeleting
+    from domain.vm.commands import RecordDeleted, RecordDeleting, RequestVm
+    from domain.vm.inputs import VmRequest
     from domain.vm.inputs import workflow_id as vm_workflow_id
 
 _BY = "reconciler"
+_NO_TIME = 1.0  # seconds to upload what is rejected at once
 _ENDED_MEANWHILE = frozenset({"build.already_finished", "test_run.already_finished", "image.wrong_state"})
 _Result = TypeVar("_Result", bound=Value)
+
+
+async def record_request(orphan: Orphan) -> None:
+    """Tell the log what the workflow would have told it first; harmless if it did."""
+    job_id, request = orphan.job.job_id, orphan.request
+    match orphan.job.kind:
+        case "build":
+            await record_build(job_id, RequestBuild(request=BuildRequest.model_validate(request)))
+        case "vm":
+            await record_vm(job_id, RequestVm(request=VmRequest.model_validate(request)))
+        case "test-run":
+            await record_test_run(job_id, RequestRun(request=RunRequest.model_validate(request)))
+        case "image":
+            await record_image(
+                job_id, RequestImage(request=ImageRequest.model_validate(request), upload_seconds=_NO_TIME)
+            )
 
 
 async def end_build(orphan: Orphan) -> None:

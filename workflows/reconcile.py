@@ -63,6 +63,8 @@ class ReconcileWorkflow:
     async def _end(self, orphan: m.Orphan) -> str | None:
         """End one; answers why it could not be."""
         try:
+            if orphan.request is not None:
+                await endings.record_request(orphan)
             await _ENDINGS[orphan.job.kind](orphan)
         except FailureError as error:
             problem = read_failure(error).problems[0]

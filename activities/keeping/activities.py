@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
@@ -10,9 +11,10 @@ from temporalio import activity
 from activities.keeping.collect_models import FIND_HOSTS, HostsFound
 from activities.keeping.models import FIND_ORPHANS, FindOrphans, Orphan, OrphansFound
 from activities.keeping.ports import OpenJobs, WorkflowEngine
-from domain.jobs import OpenJob
+from domain.jobs import OpenJob, kind_of
 
 _AT_ONCE = 8
+_LOOK_BACK = timedelta(days=7)  # for what was ended early; the schedule looks every minute
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,22 @@ class KeepingActivities:
             return None if found is None else Orphan(job=job, end=found.end, reason=found.reason)
 
         looked = await asyncio.gather(*map(look, jobs))
-        orphans = tuple(orphan for orphan in looked if orphan is not None)
+        orphans = (*(orphan for orphan in looked if orphan is not None), *await self._unrecorded())
         return OrphansFound(open=len(jobs), orphans=orphans[: request.limit])
+
+    async def _unrecorded(self) -> list[Orphan]:
+        """Find the jobs that were accepted, and whose workflows were ended before they told the log."""
+        names = await self.engine.ended_early(activity.info().scheduled_time - _LOOK_BACK)
+        early = {name: found for name in names if (found := kind_of(name)) is not None}
+        known = await self.jobs.recorded([job_id for _, job_id in early.values()]) if early else frozenset[str]()
+        orphans: list[Orphan] = []
+        for name, (kind, job_id) in early.items():
+            found = None if job_id in known else await self.engine.ended(name)
+            if found is not None:
+                request = await self.engine.request_of(name)
+                job = OpenJob(kind=kind, job_id=job_id, org_id=str(request["org_id"]), status="pending")
+                orphans.append(Orphan(job=job, end=found.end, reason=found.reason, request=request))
+        return orphans
 
     @activity.defn(name=FIND_HOSTS)
     async def find_hosts(self) -> HostsFound:

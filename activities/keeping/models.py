@@ -1,6 +1,6 @@
 """What the keeping activities take and give. Frozen values only: workflows import this module."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from domain.jobs import OpenJob
 from domain.model import Value
@@ -12,11 +12,15 @@ End = Literal["completed", "failed", "cancelled", "terminated", "timed_out", "go
 
 
 class Orphan(Value):
-    """A job whose workflow is over, or gone, and did not end it. `reason` is for people."""
+    """A job whose workflow is over, or gone, and did not end it. `reason` is for people.
+
+    `request` is what asked for a job that the log does not know, because its workflow was over too early.
+    """
 
     job: OpenJob
     end: End
     reason: str
+    request: dict[str, Any] | None = None
 
 
 class FindOrphans(Value):

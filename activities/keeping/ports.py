@@ -1,6 +1,8 @@
 """What keeping needs of the outside."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 from activities.keeping.models import End
 from domain.jobs import OpenJob
@@ -20,12 +22,24 @@ class OpenJobs(Protocol):
         """List them, of every organization."""
         ...
 
+    async def recorded(self, job_ids: Collection[str]) -> frozenset[str]:
+        """Tell which of these jobs the log knows, whatever became of them."""
+        ...
+
 
 class WorkflowEngine(Protocol):
     """What the workflow engine knows of workflows. Raises `Fault` (`temporal.unavailable`) when it cannot know."""
 
     async def ended(self, workflow_id: str) -> Ended | None:
         """Tell how the workflow is over; nothing while its latest run goes on."""
+        ...
+
+    async def ended_early(self, since: datetime) -> tuple[str, ...]:
+        """Name the workflows that were ended from outside since then while their jobs waited to begin."""
+        ...
+
+    async def request_of(self, workflow_id: str) -> dict[str, Any]:
+        """Return the request that the job's workflow was started with."""
         ...
 
     async def hosts(self) -> tuple[str, ...]:

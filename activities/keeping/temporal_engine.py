@@ -1,7 +1,7 @@
 """What the workflow engine knows of workflows (`ports.WorkflowEngine`), asked of Temporal."""
 
-from datetime import timedelta
-from typing import Final, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -19,6 +19,7 @@ from domain.errors import Fault
 
 _RPC_LIMIT = timedelta(seconds=10)
 _LONGEST_REASON = 300
+_MOST_EARLY = 200
 _ENDS: Final[dict[WorkflowExecutionStatus, End]] = {
     WorkflowExecutionStatus.COMPLETED: "completed",
     WorkflowExecutionStatus.FAILED: "failed",
@@ -55,6 +56,30 @@ class TemporalEngine:
                 raise _unavailable(error) from error
         await self._require_namespace()
         return Ended("gone", _WORDS["gone"])
+
+    async def ended_early(self, since: datetime) -> tuple[str, ...]:
+        """Name the workflows that were ended from outside since then while their jobs waited to begin."""
+        query = (
+            'ExecutionStatus IN ("Terminated", "TimedOut") AND JobState IN ("pending", "uploading") '
+            f'AND CloseTime > "{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"'
+        )
+        try:
+            found = self._client.list_workflows(query, limit=_MOST_EARLY, rpc_timeout=_RPC_LIMIT)
+            return tuple({execution.id: None async for execution in found})
+        except RPCError as error:
+            raise _unavailable(error) from error
+
+    async def request_of(self, workflow_id: str) -> dict[str, Any]:
+        """Return the request that the job's workflow was started with: its history begins with that."""
+        handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
+        try:
+            events = handle.fetch_history_events(page_size=1, rpc_timeout=_RPC_LIMIT)
+            first = await anext(aiter(events))
+        except RPCError as error:
+            raise _unavailable(error) from error
+        payloads = first.workflow_execution_started_event_attributes.input.payloads
+        [start] = await self._client.data_converter.decode(payloads)
+        return cast("dict[str, dict[str, Any]]", start)["request"]
 
     async def hosts(self) -> tuple[str, ...]:
         """Tell the task queues of the hosts that are up, as the fleet sees them."""

@@ -1,6 +1,6 @@
 """What keeping needs, over the logs of fakes: the open jobs as the read models would show them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from domain.build.state import BuildState
@@ -11,11 +11,15 @@ from domain.vm.state import VmState
 
 @dataclass(frozen=True)
 class FakeOpenJobs:
-    """Asks for all states anew each time."""
+    """Asks for all states anew each time.
+
+    `accepted` are the jobs that may be missing in these logs; others that are met have logs of their own.
+    """
 
     builds: Callable[[], list[BuildState]] = list
     vms: Callable[[], list[VmState]] = list
     runs: Callable[[], list[RunState]] = list
+    accepted: Collection[str] = ()
 
     async def all(self) -> tuple[OpenJob, ...]:
         """List what has not ended."""
@@ -24,6 +28,11 @@ class FakeOpenJobs:
             *(_vm(state) for state in self.vms() if state.status != "deleted"),
             *(_run(state) for state in self.runs() if not state.terminal),
         )
+
+    async def recorded(self, job_ids: Collection[str]) -> frozenset[str]:
+        """Tell which the logs have."""
+        known = {s.build_id for s in self.builds()} | {s.vm_id for s in self.vms()} | {s.run_id for s in self.runs()}
+        return frozenset(job_id for job_id in job_ids if job_id in known or job_id not in self.accepted)
 
 
 def _build(state: BuildState) -> OpenJob:

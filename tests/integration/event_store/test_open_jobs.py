@@ -93,6 +93,19 @@ async def test_builds_are_open_until_nothing_more_can_happen_to_them(database: M
     )
 
 
+async def test_the_log_knows_jobs_whatever_became_of_them(
+    database: Migrated, log: EventLog, recorded: _Recorder
+) -> None:
+    done, vm, run, unknown = (str(uuid4()) for _ in range(4))
+    append(log, *whole_build(UUID(done)))
+    await recorded(RecordVmInput(stream_id=vm, at=START, command=RequestVm(request=request(vm))))
+    asked = RunRequest(run_id=run, org_id="org-a", requested_by="t", input_digest="d", plan=plan_of_cases("web"))
+    await recorded(RecordTestRunInput(stream_id=run, at=START, command=RequestRun(request=asked)))
+    rebuild_projections(database.owner_url)
+    known = await OpenJobReads(database.owner_url).recorded([done, vm, run, unknown])
+    assert known == {done, vm, run}
+
+
 async def test_machines_runs_and_uploads_are_open_until_they_end(database: Migrated, recorded: _Recorder) -> None:
     vm, gone, run, over, upload, ready = (str(uuid4()) for _ in range(6))
     for vm_id in (vm, gone):

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -66,6 +67,12 @@ class _Engine:
     """One host is up."""
 
     async def ended(self, workflow_id: str) -> Ended | None:
+        raise AssertionError(workflow_id)
+
+    async def ended_early(self, since: datetime) -> tuple[str, ...]:
+        raise AssertionError(since)
+
+    async def request_of(self, workflow_id: str) -> dict[str, Any]:
         raise AssertionError(workflow_id)
 
     async def hosts(self) -> tuple[str, ...]:

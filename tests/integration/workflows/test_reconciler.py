@@ -23,6 +23,7 @@ from activities.keeping.activities import KeepingActivities
 from activities.keeping.temporal_engine import TemporalEngine
 from domain.build.inputs import BuildRequest
 from domain.errors import Fault
+from domain.test_run.inputs import RunRequest
 from domain.vm.orders import DeleteVm
 from tests.fakes.host import QUEUE, FakeHost
 from tests.fakes.keeping import FakeOpenJobs
@@ -30,14 +31,20 @@ from tests.fakes.recording import FakeRecording
 from tests.integration.workflows.test_runs_on_machines import HOST, Range
 from tests.integration.workflows.test_test_runs import suite_plan
 from tests.integration.workflows.test_vm_losses import is_free, until
+from tests.machines import request
 from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
 from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.client import FactoryClient
 from workflows.commands import CancelCommand, RetryCommand
 from workflows.reconcile import Reconciled, ReconcileWorkflow
-from workflows.schedules import RECONCILER, ensure_schedules
+from workflows.schedules import DUTIES, RECONCILER, ensure_schedules
 from workflows.signals import SturdySignals
+from workflows.suite_client import SuiteClient
+from workflows.vm import VmWorkflow
+from workflows.vm_client import attributes_of
+from workflows.vm_models import VmInput
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -48,12 +55,14 @@ class Works(Range):
 
     builds: FakeRecording = field(default_factory=FakeRecording)
     builder: FakeHost = field(default_factory=FakeHost)
+    accepted: set[str] = field(default_factory=set[str])
 
     def core(self) -> Worker:
         jobs = FakeOpenJobs(
             builds=lambda: [self.builds.state(key) for key, stream in self.builds.streams.items() if stream],
             vms=lambda: [self.recording.state(key) for key, stream in self.recording.streams.items() if stream],
             runs=lambda: [self.log.run(key) for key, stream in self.log.runs.items() if stream],
+            accepted=self.accepted,
         )
         return Worker(
             self.client,
@@ -61,6 +70,7 @@ class Works(Range):
             workflows=list(WORKFLOWS),
             activities=[
                 self.builds.record_build,
+                self.builds.find_usual_durations,
                 self.recording.record_vm,
                 self.log.record_test_run,
                 *KeepingActivities(jobs, TemporalEngine(self.client)).all(),
@@ -281,7 +291,8 @@ async def test_the_schedule_is_made_once_and_reconciles_by_itself(works: Works) 
         described = (await schedule.describe()).schedule
         assert described.state.paused
         assert described.policy.overlap == ScheduleOverlapPolicy.SKIP
-        await schedule.delete()
+        for duty in DUTIES:  # the server is shared, and none of them is for other tests
+            await works.client.get_schedule_handle(duty.name).delete()
 
 
 async def test_a_deleted_machine_is_no_orphan(works: Works) -> None:
@@ -289,4 +300,38 @@ async def test_a_deleted_machine_is_no_orphan(works: Works) -> None:
         vm_id = await works.ready()
         await works.vms.command(vm_id, DeleteVm(command_id="end"))
         await works.ended(vm_id)
+        assert (await works.reconcile()) == Reconciled(open=0)
+
+
+async def test_what_is_terminated_before_the_log_has_it_is_recorded_and_ended(works: Works) -> None:
+    build_id, run_id, vm_id = (str(uuid.uuid4()) for _ in range(3))
+    early = [f"build-{build_id}", f"test-run-{run_id}", f"vm-{vm_id}"]
+    works.accepted.update((build_id, run_id, vm_id))
+
+    async def connected() -> Client:
+        return works.client
+
+    # Nobody works yet, so that each is over before its first step.
+    build = BuildRequest(build_id=build_id, org_id="org", requested_by="tester", recipe={"name": "early"})
+    await FactoryClient(connected).start_build(build)
+    run = RunRequest(run_id=run_id, org_id="org", requested_by="tester", input_digest="d", plan=suite_plan())
+    await SuiteClient(connected).start_run(run)
+    machine = request(vm_id)
+    await works.client.start_workflow(
+        VmWorkflow.run, VmInput(request=machine), id=early[2], task_queue=policies.CORE_QUEUE,
+        search_attributes=attributes_of(machine),
+    )  # fmt: skip
+    for name in early:
+        await works.client.get_workflow_handle(name).terminate(reason="too early")
+    ended: set[str] = set()
+    async with works.working():
+
+        async def all_ended() -> bool:  # what lists workflows lags a little
+            ended.update(line.split(":")[0] for line in (await works.reconcile()).ended)
+            return ended == set(early)
+
+        await until(all_ended)
+        assert works.builds.names(build_id) == ["build.requested.v1", "build.cancelled.v1"]
+        assert works.log.run(run_id).status == "error"
+        assert works.recording.state(vm_id).status == "deleted"
         assert (await works.reconcile()) == Reconciled(open=0)
