@@ -34,6 +34,7 @@ class GuestNetworks:
 
     def __init__(self, paths: LibvirtPaths) -> None:
         self._socket = client.socket_path(paths.root / "run")
+        self._told: dict[str, tuple[KnownName, ...]] = {}
 
     async def plug(self, machine: str, org_id: str, networks: Iterable[Network], *, egress: bool) -> Cabling:
         """Make a machine's links, before each of its starts; addresses stay the same until it is forgotten.
@@ -59,6 +60,7 @@ class GuestNetworks:
             Fault: `network.unavailable` or `command.…`.
 
         """
+        self._told.pop(machine, None)
         return (await client.ask(self._socket, Unplug(machine=machine, forget=forget))).removed
 
     async def sweep(self, keep: Iterable[str]) -> int:
@@ -70,10 +72,12 @@ class GuestNetworks:
         """
         return (await client.ask(self._socket, Sweep(keep=tuple(keep)))).removed
 
-    async def introduce(self, machine: str, guest: Guest) -> tuple[KnownName, ...]:
+    async def introduce(self, machine: str, guest: Guest, *, if_news: bool = False) -> tuple[KnownName, ...]:
         """Give a running guest its addresses and tell it who is on its networks; answers who.
 
-        Again after other machines have joined: those that come later are not known yet.
+        Again after other machines have joined: those that come later are not known yet. With `if_news` a guest
+        that was told the same before is left in peace. One that has just started, or was brought back, is told
+        without it.
 
         Raises:
             Verdict: `guest.network` when the guest cannot be given its addresses, and what `Guest.run` raises.
@@ -82,8 +86,8 @@ class GuestNetworks:
         """
         reply = await client.ask(self._socket, Names(machine=machine))
         cards = _cabling(reply.cabling).networks
-        if not cards:
-            return ()
+        if not cards or (if_news and self._told.get(machine) == reply.names):
+            return reply.names
         arguments = [word for card in cards for word in (card.mac, f"{card.address}/{card.prefix}")]
         lines = "".join(f"{name.address}\t{' '.join(name.names)}\n" for name in reply.names)
         argv = ("/bin/sh", "-c", _script(), "join-networks", *arguments)
@@ -94,6 +98,7 @@ class GuestNetworks:
                 f"{machine} could not be put on its networks: {done.stderr[:_SHOWN].decode(errors='replace')}",
                 next="See that the image has ip(8) and a virtio network driver, and can write /etc/hosts.",
             )
+        self._told[machine] = reply.names
         return reply.names
 
     async def open_guest_port(self, machine: str, port: int) -> Stream:

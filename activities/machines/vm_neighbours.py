@@ -38,7 +38,7 @@ class VmNeighbours:
         try:
             guest = await self._guest(folder, record)
             if guest is not None:
-                await networks.introduce(folder.name, guest)
+                await networks.introduce(folder.name, guest, if_news=True)
         except FactoryError as error:
             _log.info("%s was not told of its new neighbour: %s", folder.name, error)
 

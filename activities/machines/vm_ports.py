@@ -112,8 +112,8 @@ class Networks(Protocol):
         """Remove the links of a VM that is off, for good if it is to be forgotten; answers 1 if there were any."""
         ...
 
-    async def introduce(self, machine: str, guest: Guest) -> object:
-        """Tell a running guest who is on its networks."""
+    async def introduce(self, machine: str, guest: Guest, *, if_news: bool = False) -> object:
+        """Tell a running guest who is on its networks; with `if_news` only what it was not told before."""
         ...
 
 

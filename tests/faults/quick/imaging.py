@@ -182,7 +182,7 @@ class QuickNetworks:
             self._plugged.discard(machine)
         return int(found)
 
-    async def introduce(self, machine: str, guest: Guest) -> object:
+    async def introduce(self, machine: str, guest: Guest, *, if_news: bool = False) -> object:
         return ()
 
     async def open_guest_port(self, machine: str, port: int) -> object:

@@ -132,6 +132,9 @@ async def test_two_guests_meet_by_name_and_reach_only_what_they_may(
     # By name: DNS alone first, then with /etc/hosts.
     names = await client.run(("nslookup", "server.internal"), timeout=20)
     await guests.networks.introduce("client", client)
+    await client.run(("sed", "-i", "/server.lan/d", "/etc/hosts"), timeout=20)
+    await guests.networks.introduce("client", client, if_news=True)  # it was told the same: left in peace
+    assert b"server.lan" not in (await client.run(("cat", "/etc/hosts"), timeout=20)).stdout
     known = await guests.networks.introduce("client", client)
     hosts = (await client.run(("cat", "/etc/hosts"), timeout=20)).stdout.decode()
     server = next(name.address for name in known if "server" in name.names)

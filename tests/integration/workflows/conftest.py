@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,9 @@ async def environment() -> AsyncGenerator[WorkflowEnvironment]:
 def factory(environment: WorkflowEnvironment) -> Factory:
     """A factory without history."""
     return Factory(environment.client)
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - autouse
+    """Try again sooner than in life; as often."""
+    monkeypatch.setattr(policies.FAULTS, "initial_interval", timedelta(seconds=0.1))
