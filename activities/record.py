@@ -19,6 +19,8 @@ from domain.build import state as build_state
 from domain.event import Event
 from domain.image import decide as image_decide
 from domain.image import state as image_state
+from domain.rebuild import decide as rebuild_decide
+from domain.rebuild import state as rebuild_state
 from domain.saved_recipe import decide as saved_recipe_decide
 from domain.saved_recipe import state as saved_recipe_state
 from domain.suite import decide as suite_decide
@@ -59,6 +61,7 @@ class RecordActivities:
             self.record_suite,
             self.record_test_run,
             self.record_recipe,
+            self.record_rebuild,
         ]
 
     @activity.defn(name=m.RECORD_BUILD)
@@ -100,6 +103,12 @@ class RecordActivities:
     async def record_recipe(self, request: m.RecordRecipeInput) -> m.RecordResult:
         """Append to a saved recipe."""
         decided = _decided(saved_recipe_state.fold, saved_recipe_decide.decide, request.command, request.at)
+        return await self._append(request.stream_id, decided)
+
+    @activity.defn(name=m.RECORD_REBUILD)
+    async def record_rebuild(self, request: m.RecordRebuildInput) -> m.RecordResult:
+        """Append to a rebuild schedule."""
+        decided = _decided(rebuild_state.fold, rebuild_decide.decide, request.command, request.at)
         return await self._append(request.stream_id, decided)
 
     async def _append(

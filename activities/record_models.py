@@ -11,6 +11,7 @@ from pydantic import Field
 from domain.build.commands import BuildCommand
 from domain.image.commands import ImageCommand
 from domain.model import Value
+from domain.rebuild.commands import RebuildCommand
 from domain.saved_recipe.commands import RecipeCommand
 from domain.suite.commands import SuiteCommand
 from domain.test_run.commands import TestRunCommand
@@ -22,6 +23,7 @@ RECORD_IMAGE: Final = "record_image"
 RECORD_SUITE: Final = "record_suite"
 RECORD_TEST_RUN: Final = "record_test_run"
 RECORD_RECIPE: Final = "record_recipe"
+RECORD_REBUILD: Final = "record_rebuild"
 
 
 class RecordInput(Value):
@@ -70,6 +72,14 @@ class RecordRecipeInput(Value):
     stream_id: str
     at: datetime
     command: RecipeCommand
+
+
+class RecordRebuildInput(Value):
+    """The same for a rebuild schedule."""
+
+    stream_id: str
+    at: datetime
+    command: RebuildCommand
 
 
 class RecordResult(Value):

@@ -18,6 +18,7 @@ from activities.evidence import EvidenceActivities
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
 from activities.imaging.collect_activities import CollectStoreActivities
+from activities.imaging.compare import PackageComparer
 from activities.imaging.import_image import ImageImporter
 from activities.imaging.layers import LayerFactory
 from activities.imaging.publish import ObjectPublisher
@@ -28,8 +29,10 @@ from activities.imaging.workspace import sweep_workspaces
 from activities.keeping.activities import KeepingActivities
 from activities.keeping.collection import CollectionActivities
 from activities.keeping.histories import HistoryActivities
+from activities.keeping.rebuilds import RebuildActivities
 from activities.keeping.temporal_engine import TemporalEngine
 from activities.keeping.temporal_histories import TemporalHistories
+from activities.keeping.temporal_timetable import TemporalTimetable
 from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.activities import MachineActivities
 from activities.machines.forwards import PortForwards
@@ -56,6 +59,7 @@ from domain.version import VERSION
 from event_store.evidence import EvidenceIndex
 from event_store.log import EventLog
 from event_store.open_jobs import OpenJobReads
+from event_store.rebuild_facts import RebuildReads
 from event_store.references import ReferenceReads
 from event_store.usual import UsualDurations
 from infra.console_tickets import ticket_signer
@@ -178,6 +182,18 @@ async def open_keeping(settings: Settings, client: Client) -> AsyncGenerator[lis
         await objects.aclose()
 
 
+def rebuilds_of(settings: Settings, client: Client, queue: str) -> RebuildActivities:
+    """Make what scheduled rebuilds need of a core worker, whose workflows are on `queue`.
+
+    Raises:
+        Verdict: `settings.invalid` without a database's address.
+
+    """
+    if settings.database_url is None:
+        raise _missing("DATABASE_URL")
+    return RebuildActivities(RebuildReads(settings.database_url.get_secret_value()), TemporalTimetable(client, queue))
+
+
 @asynccontextmanager
 async def open_host(settings: Settings) -> AsyncGenerator[Host]:
     """Open everything that a host works with, after clearing away what a dead worker left.
@@ -207,7 +223,7 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
             identity = Identity(host=settings.host_id, queue=f"host:{settings.host_id}")
             yield Host(
                 activities=_activities(settings, identity, objects, machines, vms),
-                address=HostAddress(host=identity.host, queue=identity.queue, relay=relay_url),
+                address=HostAddress(host=identity.host, queue=identity.queue, relay=relay_url, builds=settings.builds),
                 vms=vms,
                 _probe=AcceleratorProbe(
                     settings.accelerator, settings.home / "cache" / "accelerator.json", paths, hypervisor
@@ -232,16 +248,18 @@ def _activities(
     sessions = StepSessions(partial(JobLog.open, objects))
     store = LocalBlobStore(settings.home)
     room = StoreRoom(settings.home, settings.disk, vms.images_in_use)
+    resolver = AptResolver(settings, store, objects)
     imaging = ImagingActivities(
         identity=identity,
         sessions=sessions,
         store=store,
-        resolver=AptResolver(settings, store, objects),
+        resolver=resolver,
         layers=LayerFactory(settings, store, LayerIndex(settings.home, store)),
         assembler=ImageAssembler(settings.home, store),
         publisher=ObjectPublisher(settings.home, store, objects, version=VERSION),
         importer=ImageImporter(settings.home, store, objects),
         room=room,
+        comparer=PackageComparer(resolver, objects),
     )
     return HostActivities(
         imaging=imaging,

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -65,6 +66,7 @@ def main() -> None:
         home = Path(folder) / "home"
         if given.packages is not None:
             shutil.copytree(given.packages, home / "cache" / "debs")
+        os.environ.setdefault("OPENFACTORY_BUILDS", "2")  # "side-by-side" means that, on whatever machine
         with running_stack(home) as stack:
             asyncio.run(measure(stack, image, given.only))
 

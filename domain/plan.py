@@ -1,4 +1,4 @@
-"""What each plan allows its callers and their machines. All problems are told at once; MiB and seconds throughout."""
+"""What each plan allows its callers, their machines and builds. All problems are told at once; MiB and seconds."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -40,7 +40,8 @@ class Plan(Value):
     `persistent` allows machines without an end, `egress` a way out of the guest's network. Nothing is metered
     without an `allowance`; one that has it has no persistent machines. So many days after its end a job's images and
     files are removed (`artifacts_days`), and its log, evidence and history (`evidence_days`); without a number they
-    are kept until somebody deletes them.
+    are kept until somebody deletes them. `builds` run at a time, `queued_builds` wait for that. `schedules` look for
+    updates of packages, no oftener than each `shortest_rebuild`.
     """
 
     name: str
@@ -56,6 +57,10 @@ class Plan(Value):
     egress: bool
     artifacts_days: int | None = None
     evidence_days: int | None = None
+    builds: int
+    queued_builds: int
+    schedules: int
+    shortest_rebuild: int
 
 
 class Usage(Value):
@@ -77,6 +82,10 @@ _OPERATOR = Plan(
     longest_ttl=365 * 24 * _HOUR,
     persistent=True,
     egress=True,
+    builds=64,
+    queued_builds=2000,
+    schedules=1000,
+    shortest_rebuild=_HOUR // 4,
 )
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
@@ -96,6 +105,10 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             egress=False,
             artifacts_days=1,
             evidence_days=7,
+            builds=1,
+            queued_builds=5,
+            schedules=0,
+            shortest_rebuild=24 * _HOUR,
         ),
         "free": Plan(
             name="free",
@@ -108,6 +121,10 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             egress=True,
             artifacts_days=7,
             evidence_days=30,
+            builds=1,
+            queued_builds=5,
+            schedules=1,
+            shortest_rebuild=24 * _HOUR,
         ),
         "pro": Plan(
             name="pro",
@@ -120,6 +137,10 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             egress=True,
             artifacts_days=90,
             evidence_days=365,
+            builds=4,
+            queued_builds=100,
+            schedules=20,
+            shortest_rebuild=6 * _HOUR,
         ),
         "enterprise": Plan(
             name="enterprise",
@@ -131,6 +152,10 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             persistent=True,
             egress=True,
             artifacts_days=365,
+            builds=16,
+            queued_builds=1000,
+            schedules=200,
+            shortest_rebuild=_HOUR,
         ),
     }
 )
@@ -200,6 +225,53 @@ def check_quota(plan: Plan, used: Usage, more: Usage) -> tuple[Problem, ...]:
         )
         if held + new > most
     )
+
+
+def check_queue(plan: Plan, waiting: int) -> tuple[Problem, ...]:
+    """Tell whether one more build may be asked for when so many wait already."""
+    if waiting < plan.queued_builds:
+        return ()
+    problem = Problem(
+        code="build.queue_full",
+        message=f"The plan {plan.name} allows {plan.queued_builds} builds to wait at a time, and {waiting} do.",
+        path="queued_builds",
+        retryable=True,
+        next="Wait until some of them have run (list_builds with status=pending shows them), or cancel some.",
+    )
+    return (problem,)
+
+
+def check_schedule(plan: Plan, every: int) -> tuple[Problem, ...]:
+    """Tell whether packages may be looked at every so many seconds."""
+    if every >= plan.shortest_rebuild:
+        return ()
+    hours = plan.shortest_rebuild / _HOUR
+    problem = Problem(
+        code="rebuild.over_plan",
+        message=f"The plan {plan.name} lets a schedule look every {hours:g} hours at the most.",
+        path="every_hours",
+        value=f"{every / _HOUR:g}",
+        next="Ask for a longer interval.",
+    )
+    return (problem,)
+
+
+def check_schedules(plan: Plan, held: int) -> tuple[Problem, ...]:
+    """Tell whether there may be one more schedule."""
+    if held < plan.schedules:
+        return ()
+    none = plan.schedules == 0
+    problem = Problem(
+        code="rebuild.quota",
+        message=f"The plan {plan.name} has no rebuild schedules."
+        if none
+        else f"The plan {plan.name} allows {plan.schedules} rebuild schedules, and there are {held}.",
+        path="schedules",
+        next="Call create_build whenever the image is to be made anew."
+        if none
+        else "Delete one that is no longer needed (list_rebuild_schedules shows them).",
+    )
+    return (problem,)
 
 
 def _too_much(plan: Plan, path: str, wanted: int, most: int, unit: str) -> Problem:

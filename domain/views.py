@@ -140,6 +140,17 @@ class Progress(Value):
     expected_end: datetime | None = None
 
 
+class QueueView(Value):
+    """Where a build stands that waits for its turn. `position` counts from 1 in the order of probable starts.
+
+    `expected_start` is known once earlier builds tell how long they take; `reason` says what it waits for.
+    """
+
+    position: int
+    expected_start: datetime | None = None
+    reason: str
+
+
 class BuildSummary(Value):
     """A build in a list. `step` is what is at work, or where it ended."""
 
@@ -152,6 +163,7 @@ class BuildSummary(Value):
     updated_at: datetime
     seconds: float | None = None
     failure: str | None = None
+    queue: QueueView | None = None
 
 
 class BuildPage(Value):
@@ -181,7 +193,8 @@ class ReportView(Value):
 class BuildView(Value):
     """One build. `visible` is false while the read model does not show it yet.
 
-    `cut` says what was left out to keep the answer small, and how to get it.
+    `cut` says what was left out to keep the answer small, and how to get it. `why` is what a schedule says about
+    the build that it started.
     """
 
     build_id: str
@@ -198,6 +211,10 @@ class BuildView(Value):
     retry_of: str | None = None
     retries: int = 0
     rerun_of: str | None = None
+    concurrency_key: str | None = None
+    why: str | None = None
+    queue: QueueView | None = None
+    cancelled_because: str | None = None
     progress: Progress | None = None
     steps: tuple[StepState, ...] = ()
     failure: Failure | None = None

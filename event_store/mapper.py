@@ -19,6 +19,7 @@ from domain.errors import Fault
 from domain.event import Event
 from domain.image.events import IMAGE_EVENTS
 from domain.model import Value
+from domain.rebuild.events import REBUILD_EVENTS
 from domain.saved_recipe.events import SAVED_RECIPE_EVENTS
 from domain.suite.events import SUITE_EVENTS
 from domain.test_run.events import TEST_RUN_EVENTS
@@ -33,6 +34,7 @@ EVENTS: dict[str, type[Event]] = {
     **SUITE_EVENTS,
     **TEST_RUN_EVENTS,
     **SAVED_RECIPE_EVENTS,
+    **REBUILD_EVENTS,
 }
 """Every event by its stored name."""
 

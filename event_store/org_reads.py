@@ -7,12 +7,13 @@ from psycopg import AsyncConnection
 from event_store.metering import MeterQueries
 from event_store.models.builds import BuildQueries
 from event_store.models.images import ImageQueries
+from event_store.models.rebuilds import RebuildQueries
 from event_store.models.saved_recipes import SavedRecipeQueries
 from event_store.models.suites import SuiteQueries
 from event_store.models.test_runs import RunQueries
 from event_store.models.vms import VmQueries
 
-Model = Literal["builds", "vms", "images", "suites", "test_runs", "saved_recipes"]
+Model = Literal["builds", "vms", "images", "suites", "test_runs", "saved_recipes", "rebuilds"]
 """The read models that somebody can wait for, by the attribute of `OrgReads`."""
 
 
@@ -35,6 +36,7 @@ class OrgReads:
         self.saved_recipes = SavedRecipeQueries(connection)
         self.images = ImageQueries(connection)
         self.meters = MeterQueries(connection)
+        self.rebuilds = RebuildQueries(connection)
 
     def of(self, model: Model) -> VersionQueries:
         """Choose the questions about one kind of aggregate."""

@@ -13,6 +13,7 @@ from domain.model import Value
 
 DEFAULT_PORT = 7300
 _SHORTEST_SECRET = 32
+_MOST_BUILDS = 64
 _LONGEST_HOME = 70  # sun_path holds 107 bytes (unix(7)); the longest socket below the home needs 37
 
 
@@ -55,6 +56,7 @@ class Settings(Value):
     `relay_bind` is where a host's console relay listens (`address:port`, port 0 is any free one), `relay_url` how
     the gateway reaches it, if that is another address; `relay_secret` is what gateway and remote hosts share.
     `guests` lets people without a key in, metered.
+    `builds` run on this host at a time; without it, as many as its processors and memory bear.
     """
 
     home: Path
@@ -74,6 +76,7 @@ class Settings(Value):
     relay_url: str | None = None
     relay_secret: SecretStr | None = None
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    builds: int | None = Field(default=None, ge=1, le=_MOST_BUILDS)
     mirror: str | None = None
     security_mirror: str | None = None
     image_mirror: str | None = None
@@ -133,6 +136,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         relay_url=(env.get("OPENFACTORY_RELAY_URL") or "").rstrip("/") or None,
         relay_secret=_relay_secret(env),
         accelerator=_accelerator(env),
+        builds=_builds(env),
         mirror=env.get("OPENFACTORY_MIRROR") or None,
         security_mirror=env.get("OPENFACTORY_SECURITY_MIRROR") or None,
         image_mirror=env.get("OPENFACTORY_IMAGE_MIRROR") or None,
@@ -200,6 +204,20 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     if text not in ("on", "off"):
         raise Verdict.because("settings.invalid", f"{name} must be on or off", path=name, value=text)
     return text == "on"
+
+
+def _builds(env: Mapping[str, str]) -> int | None:
+    text = env.get("OPENFACTORY_BUILDS")
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_BUILDS:
+        raise Verdict.because(
+            "settings.invalid",
+            f"OPENFACTORY_BUILDS must be a number from 1 to {_MOST_BUILDS}: how many builds run at a time",
+            path="OPENFACTORY_BUILDS",
+            value=text,
+        )
+    return int(text)
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from domain.views import (
     DownloadLinks,
     LogLine,
     LogView,
+    QueueView,
     ReportView,
     WhoAmI,
 )
-from mcp_server import render_evidence, render_images, render_recipes, render_tests, render_vms
+from mcp_server import render_evidence, render_images, render_rebuilds, render_recipes, render_tests, render_vms
 from mcp_server.render_words import FENCE_BEGIN, FENCE_END, one_row, problem_lines
 
 
@@ -43,7 +44,8 @@ def _page(view: BuildPage) -> Iterable[str]:
         failure = f" — {build.failure}" if build.failure else ""
         step = f", {build.step}" if build.step and not build.failure else ""
         at = f"{build.created_at:%Y-%m-%d %H:%M} UTC"
-        yield f"{build.build_id} {build.name} {build.status}{step}{took}, {at}{failure}"
+        queue = f" — {_in_queue(build.queue)}" if build.queue else ""
+        yield f"{build.build_id} {build.name} {build.status}{step}{took}, {at}{failure}{queue}"
     if view.next_cursor:
         yield f"More: call list_builds with cursor={view.next_cursor}"
 
@@ -53,6 +55,12 @@ def _build(view: BuildView) -> Iterable[str]:
     yield f"Build {view.build_id} {view.name}: {view.status}, version {view.version}{replayed}."
     if not view.visible:
         yield "It was accepted and will show up in a moment."
+    if view.queue is not None:
+        yield f"It waits: {_in_queue(view.queue)}. {view.queue.reason[:1].upper()}{view.queue.reason[1:]}."
+    if view.why is not None:
+        yield f"Why it was started: {one_row(view.why)}"
+    if view.cancelled_because is not None:
+        yield f"Cancelled: {one_row(view.cancelled_because)}"
     yield from _progress(view)
     for step in view.steps:
         took = f" {step.seconds:.1f} s" if step.seconds is not None else ""
@@ -71,6 +79,11 @@ def _build(view: BuildView) -> Iterable[str]:
         how = f" by {artifact.method}" if artifact.method else ""
         yield f"Artifact {artifact.name} ({artifact.kind}, {artifact.blob.bytes} bytes): {artifact.verification}{how}"
     yield from (line for line in (view.cut, view.next and f"Next: {view.next}") if line)
+
+
+def _in_queue(queue: QueueView) -> str:
+    start = f", expected start {queue.expected_start:%Y-%m-%d %H:%M} UTC" if queue.expected_start else ""
+    return f"place {queue.position} in the queue{start}"
 
 
 def _progress(view: BuildView) -> Iterable[str]:
@@ -143,6 +156,7 @@ _WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {
     **render_evidence.WRITERS,
     **render_images.WRITERS,
     **render_recipes.WRITERS,
+    **render_rebuilds.WRITERS,
     **render_tests.WRITERS,
     **render_vms.WRITERS,
 }

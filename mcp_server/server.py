@@ -18,6 +18,7 @@ from mcp_server.tasks import Tasks
 from mcp_server.tools.builds import BuildTools
 from mcp_server.tools.identity import IdentityTools
 from mcp_server.tools.images import ImageTools
+from mcp_server.tools.rebuilds import RebuildTools
 from mcp_server.tools.recipes import RecipeTools
 from mcp_server.tools.suites import SuiteTools
 from mcp_server.tools.tests import TestTools
@@ -34,6 +35,7 @@ def build_tools(factory: Factory, caller_of: CallerOf) -> list[Tool]:
         IdentityTools(factory, caller_of),
         RecipeTools(factory, caller_of),
         BuildTools(factory, caller_of),
+        RebuildTools(factory, caller_of),
         ImageTools(factory, caller_of),
         VmTools(factory, caller_of),
         TestTools(factory, caller_of),

@@ -8,8 +8,8 @@ from domain.errors import Fault, Verdict
 from domain.views import BuildView
 from service.allowances import builds_left
 from service.build_create import VISIBLE_SECONDS
-from service.build_progress import progress_of
-from service.build_view import FOLLOW, accepted, build_view
+from service.build_progress import view_of
+from service.build_view import FOLLOW, accepted
 from service.factory import Factory
 from service.ids import derived_id
 from service.lookup import build_id_of, visible_build
@@ -33,7 +33,7 @@ async def retry_build(factory: Factory, caller: Caller, build_id: str, *, reques
     if state is None:
         raise _not_failed(None)
     if state.last_command == command_id:
-        return await _view(factory, state, replayed=True)
+        return await view_of(factory, state, replayed=True)
     if state.status != "failed":
         raise _not_failed(state)
     if state.failure is None or not state.failure.retryable:
@@ -69,7 +69,7 @@ async def cancel_build(
     state = await visible_build(factory, caller, build_id)
     command_id = _command_id(factory, "cancel_build", build_id, request_key)
     if state is not None and state.status == "cancelled":
-        return await _view(factory, state, replayed=True)
+        return await view_of(factory, state, replayed=True)
     if state is not None and state.terminal:
         raise Verdict.because(
             "build.ended",
@@ -92,14 +92,10 @@ async def _after(factory: Factory, caller: Caller, before: BuildState) -> BuildV
     with suppress(Fault):  # the command was taken; that it cannot be seen now does not change that
         await factory.reads.wait_for(caller.org_id, "builds", before.build_id, before.version + 1, VISIBLE_SECONDS)
         state = await visible_build(factory, caller, before.build_id) or before
-    view = await _view(factory, state)
+    view = await view_of(factory, state)
     if state.version > before.version:
         return view
     return view.model_copy(update={"visible": False, "next": f"The command was accepted. {FOLLOW}"})
-
-
-async def _view(factory: Factory, state: BuildState, *, replayed: bool = False) -> BuildView:
-    return build_view(state, progress=await progress_of(factory, state), replayed=replayed)
 
 
 def _not_failed(state: BuildState | None) -> Verdict:

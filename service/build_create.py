@@ -1,16 +1,19 @@
 """Starting a build, once for each request key."""
 
+import re
+
 from domain.artifacts import LOCK, Blob
-from domain.build.inputs import BuildRequest, VerifyPolicy
-from domain.build.state import BuildState
+from domain.build.inputs import BuildPriority, BuildRequest, OnConflict, VerifyPolicy
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
+from domain.model import Value
 from domain.recipe.schema import Recipe
 from domain.views import BuildView
 from service.allowances import builds_left
 from service.build_documents import artifact_named
-from service.build_progress import progress_of
-from service.build_view import accepted, build_view
+from service.build_progress import view_of
+from service.build_queue import queue_terms
+from service.build_view import accepted
 from service.factory import Factory
 from service.ids import derived_id
 from service.lookup import build_id_of, require_kept, visible_build
@@ -20,17 +23,27 @@ from service.recipe_text import read_recipe
 
 TOOL = "create_build"
 VISIBLE_SECONDS = 2.0
+_CONCURRENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-async def create_build(  # noqa: PLR0913 - what may be said of a build, by name only
+class BuildWishes(Value):
+    """What may be said about a build besides its recipe (see `BuildRequest`)."""
+
+    retry_of: str | None = None
+    rerun_of: str | None = None
+    verify: VerifyPolicy = "auto"
+    priority: BuildPriority = "normal"
+    concurrency_key: str | None = None
+    on_conflict: OnConflict | None = None
+
+
+async def create_build(
     factory: Factory,
     caller: Caller,
     document: RecipeDocument | None = None,
+    wishes: BuildWishes | None = None,
     *,
     request_key: str | None = None,
-    retry_of: str | None = None,
-    verify: VerifyPolicy = "auto",
-    rerun_of: str | None = None,
 ) -> BuildView:
     """Start a build and answer with it as soon as the read model shows it, or after two seconds.
 
@@ -40,28 +53,34 @@ async def create_build(  # noqa: PLR0913 - what may be said of a build, by name 
     twice, whether the first request is done, under way, or its answer was lost.
 
     Raises:
-        Verdict: what is wrong with the recipe, `request_key.reused`, `build.quota`, `argument.conflict` unless there is
-            either a recipe or `rerun_of`, `build.not_found` for `retry_of` or `rerun_of`, and for the latter
-            `build.no_lock`, `build.deleted` or `build.expired`.
+        Verdict: what is wrong with the recipe, `concurrency_key.invalid`, `concurrency_key.missing`,
+            `request_key.reused`, `build.quota`, `build.queue_full`, `argument.conflict` unless there is either a recipe
+            or `rerun_of`, `build.not_found` for `retry_of` or `rerun_of`, and for the latter `build.no_lock`,
+            `build.deleted` or `build.expired`.
 
     """
     require(caller, TOOL)
+    wishes = wishes or BuildWishes()
+    _refuse_wrong_key(wishes)
+    retry_of, rerun_of = wishes.retry_of, wishes.rerun_of
     if rerun_of is not None:
         rerun_of = await build_id_of(factory, caller, rerun_of)
     recipe = canonical_recipe(await _recipe(factory, caller, document, rerun_of))
     if retry_of is not None:
         retry_of = await build_id_of(factory, caller, retry_of)
         await visible_build(factory, caller, retry_of)
-    build_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
     request = BuildRequest(
-        build_id=build_id,
+        build_id=factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key),
         org_id=caller.org_id,
         requested_by=caller.subject,
         plan=caller.plan,
         recipe=recipe,
         retry_of=retry_of,
-        verify=verify,
         rerun_of=rerun_of,
+        verify=wishes.verify,
+        priority=wishes.priority,
+        concurrency_key=wishes.concurrency_key,
+        on_conflict=wishes.on_conflict or "cancel_queued",
     )
     earlier = None if request_key is None else await _earlier(factory, request)
     if earlier is not None:
@@ -71,7 +90,8 @@ async def create_build(  # noqa: PLR0913 - what may be said of a build, by name 
         raise Verdict(*problems)
     if rerun_of is not None:
         request = request.model_copy(update={"lock": await _lock_of(factory, caller, rerun_of)})
-    await factory.workflows.start_build(request)
+    terms = await queue_terms(factory, caller, str(recipe["name"]))
+    await factory.workflows.start_build(request, terms)
     return await _started(factory, request)
 
 
@@ -104,6 +124,24 @@ async def _lock_of(factory: Factory, caller: Caller, build_id: str) -> Blob:
     return lock.blob
 
 
+def _refuse_wrong_key(wishes: BuildWishes) -> None:
+    if wishes.concurrency_key is None and wishes.on_conflict is not None:
+        raise Verdict.because(
+            "concurrency_key.missing",
+            "on_conflict says what becomes of older builds of the same concurrency_key, and there is none.",
+            path="on_conflict",
+            next="Give a concurrency_key too, or leave on_conflict out.",
+        )
+    if wishes.concurrency_key is not None and not _CONCURRENCY_KEY.fullmatch(wishes.concurrency_key):
+        raise Verdict.because(
+            "concurrency_key.invalid",
+            "A concurrency_key is 1 to 128 printable ASCII characters without spaces.",
+            path="concurrency_key",
+            value=wishes.concurrency_key[:64],
+            next="Use a name like main or webserver/release.",
+        )
+
+
 async def _started(factory: Factory, request: BuildRequest) -> BuildView:
     """Answer for a build that was just started; it stays accepted even if the read side is away now."""
     try:
@@ -123,7 +161,7 @@ async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
         state = await reads.builds.get(request.build_id)
     if state is not None:
         _same_input(state.input_digest, request)
-        return await _view(factory, state)
+        return await view_of(factory, state, replayed=True)
     known = await factory.workflows.build_known(request.build_id, request.org_id)
     if known is None:
         return None
@@ -131,16 +169,12 @@ async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
     return accepted(request.build_id, name=str(request.recipe["name"]), replayed=True)
 
 
-async def _view(factory: Factory, state: BuildState) -> BuildView:
-    return build_view(state, progress=await progress_of(factory, state), replayed=True)
-
-
 def _same_input(digest: str, request: BuildRequest) -> None:
     if digest == request.input_digest:
         return
     raise Verdict.because(
         "request_key.reused",
-        "This request_key was used before with another recipe, retry_of, rerun_of or verify.",
+        "This request_key was used before with another recipe or other wishes.",
         path="request_key",
         next=f"Use a new request_key for a new build; the old one is build_id {request.build_id}.",
     )

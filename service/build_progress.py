@@ -5,14 +5,22 @@ from contextlib import suppress
 from domain.build.progress import StepDuration
 from domain.build.state import RESTING, BuildState
 from domain.errors import Fault
-from domain.views import Progress
+from domain.views import BuildView, Progress, QueueView
 from infra.ports import LogRecord
+from service.build_queue import place_of, with_wait
+from service.build_view import build_view
 from service.factory import Factory
 from service.progress import measure
 
 
-async def progress_of(factory: Factory, state: BuildState) -> Progress:
-    """Measure a build; what cannot be read just now leaves the measure less exact, and hides nothing else."""
+async def view_of(factory: Factory, state: BuildState, *, replayed: bool = False) -> BuildView:
+    """Tell all there is to a build: its place in the queue and how far it is, too."""
+    place = await place_of(factory, state)
+    return build_view(state, progress=await progress_of(factory, state, place), replayed=replayed, place=place)
+
+
+async def progress_of(factory: Factory, state: BuildState, place: QueueView | None = None) -> Progress:
+    """Measure a build, which may wait at `place`; what cannot be read leaves the measure less exact, and no more."""
     if state.status in RESTING:
         return measure(state, now=factory.now())
     durations: tuple[StepDuration, ...] = ()
@@ -21,7 +29,7 @@ async def progress_of(factory: Factory, state: BuildState) -> Progress:
             name = str(state.recipe.get("name", ""))
             durations = await reads.builds.durations(name) or await reads.builds.durations()
     latest = await _latest(factory, state.build_id)
-    return measure(state, now=factory.now(), latest=latest, durations=durations)
+    return with_wait(measure(state, now=factory.now(), latest=latest, durations=durations), place, factory)
 
 
 async def _latest(factory: Factory, build_id: str) -> LogRecord | None:

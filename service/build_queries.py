@@ -1,13 +1,14 @@
 """Looking at builds: a page of them, and one of them with waiting."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from domain.build.state import RESTING, BuildState, BuildStatus
 from domain.caller import Caller
 from domain.model import Value
-from domain.views import BuildPage, BuildView, Progress
+from domain.views import BuildPage, BuildView, Progress, QueueView
 from service.build_progress import progress_of
+from service.build_queue import place_of, places
 from service.build_view import Detail, accepted, build_view, summary
 from service.factory import Factory
 from service.lookup import build_id_of, visible_build
@@ -38,7 +39,11 @@ async def list_builds(
     require(caller, "list_builds")
     async with factory.reads.org(caller.org_id) as reads:
         page = await reads.builds.page(limit=min(limit, MOST_BUILDS), cursor=cursor, status=status, name=name)
-    return BuildPage(builds=tuple(summary(state) for state in page.builds), next_cursor=page.next_cursor)
+    queue: Mapping[str, QueueView] = {}
+    if any(state.status == "pending" for state in page.builds):
+        queue = await places(factory, caller.org_id)
+    builds = tuple(summary(state, queue.get(state.build_id)) for state in page.builds)
+    return BuildPage(builds=builds, next_cursor=page.next_cursor)
 
 
 class StatusQuery(Value):
@@ -70,12 +75,14 @@ async def get_build_status(
     known = query.since_version if query.since_version is not None else _version(state)
     while _version(state) <= known and not _rests(state) and (left := deadline - loop.time()) > 0:
         if on_progress is not None and state is not None:
-            await on_progress(await progress_of(factory, state))
+            await on_progress(await progress_of(factory, state, await place_of(factory, state)))
         await factory.reads.wait_for(caller.org_id, "builds", build_id, known + 1, min(_SLICE_SECONDS, left))
         state = await visible_build(factory, caller, build_id)
     if state is None:
         return accepted(build_id)
-    return build_view(state, progress=await progress_of(factory, state), detail=query.detail)
+    place = await place_of(factory, state)
+    progress = await progress_of(factory, state, place)
+    return build_view(state, progress=progress, detail=query.detail, place=place)
 
 
 def _version(state: BuildState | None) -> int:

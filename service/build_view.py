@@ -9,7 +9,7 @@ from domain.build.state import BuildState, Failure, at_work
 from domain.errors import Problem
 from domain.text import clean_untrusted
 from domain.verification import AssertionResult, VerificationReport
-from domain.views import BuildSummary, BuildView, Progress, ReportView
+from domain.views import BuildSummary, BuildView, Progress, QueueView, ReportView
 
 Detail = Literal["concise", "full"]
 
@@ -30,7 +30,7 @@ def workflow_id(build_id: str) -> str:
     return jobs.workflow_id("build", build_id)
 
 
-def summary(state: BuildState) -> BuildSummary:
+def summary(state: BuildState, place: QueueView | None = None) -> BuildSummary:
     """Make a list's line."""
     failure = state.failure
     return BuildSummary(
@@ -43,6 +43,7 @@ def summary(state: BuildState) -> BuildSummary:
         updated_at=state.updated_at,
         seconds=state.seconds,
         failure=f"{failure.step}: {clean_untrusted(failure.problems[0].message, ROW_CHARACTERS)}" if failure else None,
+        queue=place,
     )
 
 
@@ -61,7 +62,12 @@ def accepted(build_id: str, *, name: str = "", replayed: bool = False) -> BuildV
 
 
 def build_view(
-    state: BuildState, *, progress: Progress | None = None, detail: Detail = "concise", replayed: bool = False
+    state: BuildState,
+    *,
+    progress: Progress | None = None,
+    detail: Detail = "concise",
+    replayed: bool = False,
+    place: QueueView | None = None,
 ) -> BuildView:
     """Describe a build; texts that a guest or a program wrote are cleaned and clipped."""
     view = BuildView(
@@ -78,6 +84,10 @@ def build_view(
         retry_of=state.retry_of,
         retries=state.generation,
         rerun_of=state.rerun_of,
+        concurrency_key=state.concurrency_key,
+        why=clean_untrusted(state.why, _MESSAGE) if state.why else None,
+        queue=place,
+        cancelled_because=clean_untrusted(state.cancel_reason, _TEXT) if state.cancel_reason else None,
         progress=progress,
         steps=tuple(
             step.model_copy(update={"summary": clean_untrusted(step.summary, _SUMMARY) if step.summary else None})

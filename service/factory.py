@@ -21,6 +21,7 @@ from service.ports import (
     Uploads,
     Workflows,
 )
+from service.rebuild_ports import Rebuilds
 from service.recipe_catalog import Catalog
 from service.recipe_ports import SavedRecipes
 from service.suite_ports import Tests
@@ -53,6 +54,7 @@ class Factory:
     tests: Tests
     saved_recipes: SavedRecipes
     vms: Machines
+    rebuilds: Rebuilds
     consoles: ConsoleAdmission
     tickets: ConsoleTickets
     sessions: ClientSessions

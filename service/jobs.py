@@ -10,10 +10,8 @@ from domain.job import JobView, job_of
 from domain.test_run.state import RunState
 from domain.test_run.views import RunView
 from domain.views import BuildView
-from service import build_commands, build_queries, test_run_queries
-from service.build_progress import progress_of
+from service import build_commands, build_progress, build_queries, test_run_queries
 from service.build_queries import StatusQuery
-from service.build_view import build_view
 from service.factory import Factory
 from service.permissions import require
 
@@ -56,7 +54,7 @@ async def recent_jobs(factory: Factory, caller: Caller) -> tuple[JobView, ...]:
 
 async def _view(factory: Factory, state: BuildState | RunState) -> BuildView | RunView:
     if isinstance(state, BuildState):
-        return build_view(state, progress=await progress_of(factory, state))
+        return await build_progress.view_of(factory, state)
     return await test_run_queries.view_of(factory, state)
 
 

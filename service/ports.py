@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.build.commands import DeleteBuild
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.build.names import BuildTag
 from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus
@@ -22,10 +22,12 @@ from infra.log_find import LogWish
 from infra.ports import FoundPage, LogPage, LogRecord, ObjectInfo
 from infra.signed_links import BuildOf, LinkGrant
 from infra.uploads import UploadGrant
+from service.rebuild_ports import RebuildReads
 from service.recipe_ports import SavedRecipeReads
 from service.suite_ports import RunReads, SuiteReads
 from service.vm_ports import VmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
+from workflows.slot_models import QueueQuestion, QueueView
 
 
 class BuildReads(Protocol):
@@ -47,6 +49,10 @@ class BuildReads(Protocol):
 
     async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
         """Return the ids that begin with these digits, at most so many."""
+        ...
+
+    async def pending(self) -> int:
+        """Count the builds that have not begun yet."""
         ...
 
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
@@ -108,6 +114,11 @@ class OrgReads(Protocol):
         ...
 
     @property
+    def rebuilds(self) -> RebuildReads:
+        """The rebuild schedules."""
+        ...
+
+    @property
     def test_runs(self) -> RunReads:
         """The test runs."""
         ...
@@ -132,8 +143,12 @@ class ReadModels(Protocol):
 class Workflows(Protocol):
     """The workflow client. Every method raises `Fault` when the workflow engine does not answer."""
 
-    async def start_build(self, request: BuildRequest) -> None:
+    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> None:
         """Start the build's workflow; starting the same id again is harmless."""
+        ...
+
+    async def build_queue(self, question: QueueQuestion) -> QueueView:
+        """Tell the places of an organization's builds that wait for their turn."""
         ...
 
     async def build_known(self, build_id: str, org_id: str) -> str | None:

@@ -25,6 +25,7 @@ from service.recipe_catalog import load_catalog
 from workflows.client import FactoryClient
 from workflows.connect import LazyConnection
 from workflows.image_client import ImageClient
+from workflows.rebuild_client import RebuildClient
 from workflows.recipe_client import RecipeClient
 from workflows.suite_client import SuiteClient
 from workflows.vm_client import VmClient
@@ -70,6 +71,7 @@ async def open_factory(settings: Settings) -> AsyncGenerator[Factory]:
                 tests=SuiteClient(connected),
                 saved_recipes=RecipeClient(connected),
                 vms=VmClient(connected),
+                rebuilds=RebuildClient(connected),
                 logs=LogReader(objects),
                 objects=objects,
                 links=LinkSigner(secrets.signing_key()),

@@ -32,6 +32,8 @@ class Board:
     _state: str = "pending"
     _usual: dict[StepName, float] = field(default_factory=dict[StepName, float])
     _moved_at: datetime | None = None
+    _in_queue: bool = False
+    _starts_at: datetime | None = None
 
     def state(self, state: str) -> None:
         """Set `JobState`, by which builds are found."""
@@ -42,6 +44,24 @@ class Board:
     def expect(self, durations: Sequence[StepDuration]) -> None:
         """Take how long such builds take."""
         self._usual = usual_seconds(durations)
+        self._show()
+
+    def queued(self, position: int, starts_at: datetime | None, reason: str) -> None:
+        """Show the place in the queue."""
+        self._in_queue, self._starts_at = True, starts_at
+        start = f", expected start {starts_at:%Y-%m-%d %H:%M} UTC" if starts_at else ""
+        self._tail = (
+            "",
+            f"**Waiting: place {position} in the queue{start}**",
+            "",
+            f"{reason[:1].upper()}{reason[1:]}.",
+        )
+        self._show()
+
+    def started(self) -> None:
+        """Show that the wait is over."""
+        self._in_queue = False
+        self._tail = ()
         self._show()
 
     def running(self, step: StepName) -> None:
@@ -99,6 +119,7 @@ class Board:
         }
         found = estimate(shares, self._usual)
         moved_at = self._moved_at or workflow.now()
+        begins = None if rests else self._starts_at if self._in_queue else moved_at
         job = JobView(
             job_id=workflow_id("build", self.build_id),
             kind="build",
@@ -106,6 +127,8 @@ class Board:
             state=self._state,
             step=next((step for step, (mark, _) in self._marks.items() if mark in {"running", "failed"}), None),
             percent=100.0 if self._state == "completed" else found.percent,
-            expected_end=None if rests or found.left is None else moved_at + timedelta(seconds=found.left),
+            expected_end=None
+            if rests or found.left is None or begins is None
+            else begins + timedelta(seconds=found.left),
         )
         return f"**{job.words}**" + ("" if rests else f" — as of {moved_at:%H:%M:%S} UTC")

@@ -9,6 +9,7 @@ from workflows import policies
 from workflows.board import Board
 from workflows.build_models import BuildInput, BuildOutcome, Resume
 from workflows.build_pipeline import BuildPipeline, StepFailed
+from workflows.build_slot import BuildSlot, NoSlot
 from workflows.recording import record_build
 from workflows.refusal import refused
 
@@ -24,8 +25,10 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.errors import FactoryError
     from workflows.commands import CancelCommand, RetryCommand
+    from workflows.slot_models import Slot, SlotCheck, SlotRefused, SlotWait, Superseded
 
 _COMMANDS_KEPT = 50
+_ABANDON = workflow.HandlerUnfinishedPolicy.ABANDON  # of a build that is over the fleet learns when it signals
 
 
 @workflow.defn(failure_exception_types=[FactoryError])
@@ -38,6 +41,7 @@ class BuildWorkflow:
         self._request = start.request
         self._board = Board(name=str(start.request.recipe.get("name")), build_id=start.request.build_id)
         self._pipeline = BuildPipeline(start, self._board)
+        self._slot = BuildSlot(start, self._board)
         self._commands = list(start.resume.commands) if start.resume else []
         self._parked = False
         self._opened = False
@@ -56,6 +60,7 @@ class BuildWorkflow:
             return await self._after_failure(failure)
         except asyncio.CancelledError:
             return await self._cancelled()
+        await self._slot.end(completed=True)
         await record_build(self._request.build_id, CompleteBuild())
         self._board.state("completed")
         self._board.ended("Completed: built, booted and verified.")
@@ -85,6 +90,31 @@ class BuildWorkflow:
         if self._refusal is not None:
             raise self._refusal
 
+    @workflow.signal(unfinished_policy=_ABANDON)
+    async def slot_granted(self, slot: Slot) -> None:
+        """It is this build's turn. From the fleet, like all that follow."""
+        await self._slot.hear(slot)
+
+    @workflow.signal(unfinished_policy=_ABANDON)
+    async def slot_queued(self, wait: SlotWait) -> None:
+        """The build waits at this place."""
+        await self._slot.hear(wait)
+
+    @workflow.signal(unfinished_policy=_ABANDON)
+    async def slot_refused(self, refused: SlotRefused) -> None:
+        """The queue is full."""
+        await self._slot.hear(refused)
+
+    @workflow.signal(unfinished_policy=_ABANDON)
+    async def slot_checked(self, check: SlotCheck) -> None:
+        """The fleet sees that this build is there: its signal arrived."""
+        await self._slot.hear(check)
+
+    @workflow.signal
+    def superseded(self, newer: Superseded) -> None:
+        """A newer build of the same concurrency key took this one's place."""
+        self.cancel(CancelCommand(requested_by="concurrency", reason=f"superseded by build {newer.by}"))
+
     async def _open(self, start: BuildInput) -> None:
         """Record the request; one that is refused fails the workflow, so that its id may be used again."""
         if start.resume is None:
@@ -104,11 +134,21 @@ class BuildWorkflow:
         raise refusal
 
     async def _worked(self) -> None:
-        """Run the pipeline as a task of its own, so that a `cancel` signal can reach into it."""
+        """Work as a task of its own, so that a `cancel` signal can reach into it."""
         if self._cancel is not None:
             raise asyncio.CancelledError
-        self._work = asyncio.create_task(self._pipeline.run())
+        self._work = asyncio.create_task(self._in_turn())
         await self._work
+
+    async def _in_turn(self) -> None:
+        """Wait for a slot, then build."""
+        if workflow.patched("build-slots"):
+            try:
+                await self._pipeline.take(self._slot.get())
+            except NoSlot as error:
+                raise StepFailed("resolve", error.detail) from error
+            self._board.started()
+        await self._pipeline.run()
 
     async def _after_failure(self, failure: StepFailed) -> BuildOutcome:
         try:
@@ -167,7 +207,7 @@ class BuildWorkflow:
             finished=self._pipeline.finished,
             commands=(*self._commands, command_id)[-_COMMANDS_KEPT:],
         )
-        workflow.continue_as_new(BuildInput(request=self._request, resume=resume))
+        workflow.continue_as_new(BuildInput(request=self._request, resume=resume, terms=self._start.terms))
 
     async def _cancelled(self) -> BuildOutcome:
         """Give back what the build holds, then record its end; a cancelled workflow may still do both."""
@@ -181,12 +221,13 @@ class BuildWorkflow:
         return self._outcome("cancelled")
 
     async def _release(self, reason: str) -> None:
-        """Give back the machines. If their host is lost they end there by their own expiry."""
+        """Give back the machines and the slot. Machines of a host that is lost end there by their own expiry."""
         try:
             await self._pipeline.release(reason)
         except (StepFailed, ActivityError) as error:
             detail = read_failure(error) if isinstance(error, ActivityError) else error.detail
             workflow.logger.warning("machines could not be given back: %s", detail.problems[0].message)
+        await self._slot.end()
 
     @property
     def _generation(self) -> int:

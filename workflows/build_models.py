@@ -4,7 +4,7 @@ from typing import Literal
 
 from activities.imaging.models import AssembleResult, LayerResult, ResolveResult
 from domain.artifacts import Artifact, Blob
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.build.steps import StepName
 from domain.model import Value
 from domain.verification import VerificationReport
@@ -53,6 +53,7 @@ class BuildInput(Value):
 
     request: BuildRequest
     resume: Resume | None = None
+    terms: QueueTerms = QueueTerms()
 
 
 class BuildOutcome(Value):

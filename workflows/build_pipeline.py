@@ -61,6 +61,13 @@ class BuildPipeline:
         self.artifacts: tuple[Artifact, ...] = ()
         self._reports: tuple[VerificationReport, ...] = ()
 
+    async def take(self, slot: Awaitable[imaging.SurveyResult]) -> None:
+        """Work on the host that takes the job; what it lacks has to be done again."""
+        async with alongside(self._learn_usual()):
+            survey = await slot
+        self._queue, self._host = survey.queue, survey.host
+        self.finished = self.finished.without(frozenset(survey.missing))
+
     async def run(self) -> None:
         """Do what is left to do.
 
@@ -68,8 +75,8 @@ class BuildPipeline:
             StepFailed: a step could not be done; what was finished before it is in `finished`.
 
         """
-        async with alongside(self._learn_usual()):
-            await self._choose_host()
+        if not self._queue:
+            await self.take(self._choose_host())
         layer = await self._layers()
         artifacts = await self._assemble(layer)
         reports = self.finished.verify
@@ -102,14 +109,13 @@ class BuildPipeline:
         reports = self._reports
         await self._upload(judge(self.finished.assemble.artifacts, reports), reports, problems)
 
-    async def _choose_host(self) -> None:
+    async def _choose_host(self) -> imaging.SurveyResult:
+        """Have any host take the job: so it was before builds had slots."""
         request = imaging.SurveyInput(job=self._job, needs=self.finished.blobs())
         try:
-            survey = await on_any_host("survey_host", request, imaging.SurveyResult, summary="Choose a host")
+            return await on_any_host("survey_host", request, imaging.SurveyResult, summary="Choose a host")
         except ActivityError as error:
             raise StepFailed("resolve", read_failure(error)) from error
-        self._queue, self._host = survey.queue, survey.host
-        self.finished = self.finished.without(frozenset(survey.missing))
 
     async def _layers(self) -> Layer:
         request = imaging.ResolveInput(job=self._job, recipe=self._request.recipe, lock=self._request.lock)
@@ -169,7 +175,7 @@ class BuildPipeline:
         return checked.reports
 
     async def _learn_usual(self) -> None:
-        """Ask how long such builds take, while a host is looked for."""
+        """Ask how long such builds take, while the build waits for its turn."""
         if workflow.patched("usual-durations"):
             self._board.expect(await usual_durations(self._request))
 

@@ -9,6 +9,7 @@ from workflows.delete_build import DeleteBuildWorkflow
 from workflows.fleet import FleetWorkflow
 from workflows.histories import HistoriesWorkflow
 from workflows.image import ForgetImageWorkflow, ImageWorkflow
+from workflows.rebuild import DefineRebuildWorkflow, RebuildWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.test_run import RunWorkflow
 from workflows.validate import ValidateRecipeWorkflow
@@ -24,6 +25,8 @@ WORKFLOWS: tuple[type, ...] = (
     DefineWorkflow,
     DefineRecipeWorkflow,
     RunWorkflow,
+    DefineRebuildWorkflow,
+    RebuildWorkflow,
     ReconcileWorkflow,
     DeleteBuildWorkflow,
     CollectWorkflow,

@@ -6,16 +6,18 @@ from datetime import timedelta
 from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from domain import jobs
 from domain.build.commands import DeleteBuild
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.canonical import digest
 from domain.errors import Fault, Verdict
 from domain.plan import plan_of
@@ -25,11 +27,16 @@ from workflows.build_models import BuildInput
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 from workflows.connect import Connected
 from workflows.delete_build import DeleteBuildInput, DeleteBuildWorkflow
-from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, unavailable
+from workflows.fleet import FleetWorkflow
+from workflows.fleet_models import FLEET_ID
+from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, turn_of, unavailable
+from workflows.slot_models import QueueQuestion, QueueView
 from workflows.validate import ValidateRecipeWorkflow
 
 _ANSWER_LIMIT = timedelta(seconds=24)
 """Nobody waits inside a request for longer than 25 seconds."""
+_QUEUE_LIMIT = timedelta(seconds=2)
+"""A build is shown without its place rather than late."""
 
 
 def workflow_id(build_id: str) -> str:
@@ -43,7 +50,7 @@ class FactoryClient:
     def __init__(self, connected: Connected) -> None:
         self._connected = connected
 
-    async def start_build(self, request: BuildRequest) -> None:
+    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> None:
         """Start a build. Starting the same id again, while it runs or later, changes nothing.
 
         Where the plan has an allowance this waits until the log has the request; one that was refused may be asked
@@ -63,10 +70,11 @@ class FactoryClient:
             input_digest=request.input_digest,
             summary=f"Build {name}",
         )
+        start = BuildInput(request=request, terms=terms)
         if plan_of(request.plan).allowance is None:
-            await start_job(await self._connected(), BuildWorkflow.run, BuildInput(request=request), card)
+            await start_job(await self._connected(), BuildWorkflow.run, start, card)
         else:
-            await self._start_and_see(BuildInput(request=request), card)
+            await self._start_and_see(start, card)
 
     async def _start_and_see(self, start: BuildInput, card: JobCard) -> None:
         operation = WithStartWorkflowOperation(
@@ -79,6 +87,7 @@ class FactoryClient:
             memo=card.memo,
             search_attributes=card.attributes,
             static_summary=card.summary,
+            priority=turn_of(card.org_id),
         )
         try:
             await (await self._connected()).execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
@@ -101,6 +110,16 @@ class FactoryClient:
     async def build_known(self, build_id: str, org_id: str) -> str | None:
         """Answer the input digest of the build's request, or nothing if this organization has none of that id."""
         return await known_digest(await self._connected(), workflow_id(build_id), org_id)
+
+    async def build_queue(self, question: QueueQuestion) -> QueueView:
+        """Ask which places an organization's builds have; `fleet.unavailable` when nobody tells in time."""
+        handle = (await self._connected()).get_workflow_handle_for(FleetWorkflow.run, FLEET_ID)
+        try:
+            return await handle.query(FleetWorkflow.build_queue, question, rpc_timeout=_QUEUE_LIMIT)
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError, RPCError) as error:
+            raise Fault.because(
+                "fleet.unavailable", f"The queue cannot be seen: {error}", next="Try again shortly."
+            ) from error
 
     async def retry_build(self, build_id: str, command: RetryCommand) -> None:
         """Tell a parked build to go on; a repeated `command_id` is ignored by the workflow."""
@@ -146,6 +165,7 @@ class FactoryClient:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 execution_timeout=policies.QUESTION_LIMIT + timedelta(seconds=10),
                 static_summary=f"Validate {question.recipe.get('name')}",
+                priority=Priority(priority_key=policies.QUESTION_TURN),
                 rpc_timeout=RPC_LIMIT,
             )
         except WorkflowFailureError as error:

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
-from activities.wiring import CoreActivities, open_core, open_keeping
+from activities.wiring import CoreActivities, open_core, open_keeping, rebuilds_of
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.catalog import WORKFLOWS, workflow_runner
@@ -44,7 +44,8 @@ async def main() -> None:
         keeping = await stack.enter_async_context(open_keeping(settings, client))
         await VmClient(connected(client)).ensure_fleet()
         await ensure_schedules(client)
-        await run_until_stopped([core_worker(client, core, keeping)])
+        rebuilds = rebuilds_of(settings, client, CORE_QUEUE)
+        await run_until_stopped([core_worker(client, core, [*keeping, *rebuilds.all()])])
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from workflows import policies
-from workflows.fleet_models import FLEET_ID, GiveBack
+from workflows.fleet_models import GiveBack
+from workflows.fleet_signals import try_telling_fleet
 from workflows.recording import record_build, record_image, record_test_run, record_vm
+from workflows.slot_models import SlotEnd
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import read_failure
@@ -64,6 +66,7 @@ async def end_build(orphan: Orphan) -> None:
             job=Job(job_id=job.job_id, org_id=job.org_id, generation=job.generation), reason="cancelled"
         )
         await _if_host_is_there(f"host:{job.host}", "release_machines", back, machines.ReleaseResult)
+    await try_telling_fleet("release_build", SlotEnd(build_id=job.job_id))
     if job.status == "failed":
         await _record_build(job.job_id, CloseRetryWindow())
     elif orphan.end in {"terminated", "cancelled"}:
@@ -93,11 +96,7 @@ async def end_vm(orphan: Orphan) -> None:
         deleted = await _if_host_is_there(job.queue, "delete_vm", request, VmDeleted)
         removed = deleted.removed if deleted else 0
         note = None if deleted else f"The host {job.host} does not answer; it removes what is left when it is back."
-    try:
-        fleet = workflow.get_external_workflow_handle(FLEET_ID)
-        await fleet.signal("release", GiveBack(vm_id=job.job_id))
-    except FailureError as error:  # a fleet that is begun anew begins without leases
-        workflow.logger.info("the fleet is not there: %s", error)
+    await try_telling_fleet("release", GiveBack(vm_id=job.job_id))  # one that is begun anew begins without leases
     await record_vm(job.job_id, RecordDeleted(removed=removed, note=note))
 
 

@@ -1,4 +1,4 @@
-"""The fleet: the one authority over hosts and what is promised of them.
+"""The fleet: the one authority over hosts and what is promised of them, to machines and to builds.
 
 A host is up as long as it holds the activity `hold_host`, whose heartbeats the host sends from afar and whose
 time limit runs here. The host ends its machines by itself well before that limit, so when it has passed they do
@@ -6,6 +6,8 @@ not run any more, and only then are they declared lost.
 """
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
@@ -14,10 +16,12 @@ from temporalio.exceptions import TimeoutError as ActivityTimedOut
 from temporalio.workflow import ActivityCancellationType
 
 from workflows import policies
+from workflows.fleet_board import fleet_page
 
 with workflow.unsafe.imports_passed_through():
     from activities.machines.vm_models import HostCapacity, HostLeft
     from workflows import fleet_rules as rules
+    from workflows import slot_rules as slots
     from workflows.fleet_models import (
         Answer,
         FleetInput,
@@ -30,13 +34,39 @@ with workflow.unsafe.imports_passed_through():
         Refusal,
         ReserveRequest,
     )
+    from workflows.slot_models import (
+        BuildAnswer,
+        QueueQuestion,
+        QueueView,
+        Slot,
+        SlotCheck,
+        SlotEnd,
+        SlotRefused,
+        SlotRequest,
+        SlotWait,
+        Superseded,
+    )
 
-_SIGNALS: Final[dict[type, str]] = {Lease: "placed", Refusal: "refused", Queued: "queued", HostLost: "host_lost"}
+_SIGNALS: Final[dict[type, str]] = {
+    Lease: "placed",
+    Refusal: "refused",
+    Queued: "queued",
+    HostLost: "host_lost",
+    Slot: "slot_granted",
+    SlotWait: "slot_queued",
+    SlotRefused: "slot_refused",
+    SlotCheck: "slot_checked",
+    Superseded: "superseded",
+}
 
 
 @workflow.defn
 class FleetWorkflow:
-    """Keeps hosts and leases. Hosts signal `host_up`; machines `reserve`, `withdraw`, `park` and `release`."""
+    """Keeps hosts, leases and slots.
+
+    Hosts signal `host_up`; machines `reserve`, `withdraw`, `park` and `release`; builds `reserve_build` and
+    `release_build`.
+    """
 
     @workflow.init
     def __init__(self, start: FleetInput) -> None:
@@ -44,7 +74,7 @@ class FleetWorkflow:
         # somebody terminated: a token that was given is never given again.
         self._state = start.state or FleetState(token=int(workflow.now().timestamp() * 1000))
         self._holds: dict[str, asyncio.Task[None]] = {}
-        self._due: list[Answer] = []
+        self._due: list[Answer | BuildAnswer] = []
         self._changed = True
 
     @workflow.run
@@ -56,7 +86,8 @@ class FleetWorkflow:
             if host.up:
                 self._hold(host.capacity)
         while True:
-            await workflow.wait_condition(lambda: self._changed or self._is_long())
+            with suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._changed or self._is_long(), timeout=self._until_check())
             await self._serve()
             if self._is_long() and not self._changed and workflow.all_handlers_finished():
                 workflow.continue_as_new(FleetInput(state=self._state))
@@ -87,6 +118,24 @@ class FleetWorkflow:
         """Give back all."""
         self._change(rules.release(self._state, given))
 
+    @workflow.signal
+    def reserve_build(self, request: SlotRequest) -> None:
+        """Ask for a build's turn; answered by `slot_granted`, `slot_queued`, `slot_refused` or `superseded`."""
+        state, told = slots.reserve(self._state, request)
+        if state is not self._state or told:  # each build in the queue asks again and again
+            self._due += told
+            self._change(state)
+
+    @workflow.signal
+    def release_build(self, end: SlotEnd) -> None:
+        """Give back a build's slot, or leave the queue."""
+        self._change(slots.release(self._state, end, workflow.now()))
+
+    @workflow.query
+    def build_queue(self, question: QueueQuestion) -> QueueView:
+        """Show which places an organization's builds have."""
+        return slots.queue(self._state, question)
+
     @workflow.query
     def overview(self) -> FleetView:
         """Show hosts, room and queue."""
@@ -100,18 +149,27 @@ class FleetWorkflow:
         """Place who can be placed, and tell everybody what concerns them."""
         self._changed = False
         self._state, answers = rules.settle(self._state)
-        due, self._due = [*self._due, *answers], []
+        self._state, builds = slots.settle(self._state, workflow.now())
+        self._state, checks = slots.check(self._state, workflow.now())
+        due, self._due = [*self._due, *answers, *builds, *checks], []
         self._show()
         await asyncio.gather(*(self._tell(answer) for answer in due))
 
-    async def _tell(self, answer: Answer) -> None:
+    async def _tell(self, answer: Answer | BuildAnswer) -> None:
         try:
             handle = workflow.get_external_workflow_handle(answer.workflow_id)
             await handle.signal(_SIGNALS[type(answer.told)], answer.told)
         except FailureError as error:
             # A workflow that is over needs nothing; what it had goes to the next in the queue.
             workflow.logger.warning("%s is gone, its lease ends: %s", answer.workflow_id, error)
-            self._change(rules.release(self._state, GiveBack(vm_id=answer.vm_id)))
+            if isinstance(answer, BuildAnswer):
+                self.release_build(SlotEnd(build_id=answer.build_id))
+            else:
+                self.release(GiveBack(vm_id=answer.vm_id))
+
+    def _until_check(self) -> timedelta | None:
+        seconds = slots.seconds_to_check(self._state, workflow.now())
+        return None if seconds is None else timedelta(seconds=seconds)
 
     def _hold(self, capacity: HostCapacity) -> None:
         earlier = self._holds.pop(capacity.host, None)
@@ -153,20 +211,4 @@ class FleetWorkflow:
         return info.is_continue_as_new_suggested() or info.get_current_history_length() > policies.LONGEST_HISTORY
 
     def _show(self) -> None:
-        view = rules.overview(self._state)
-        lines = [
-            "## Fleet",
-            "",
-            "| | host | memory free | processors free | disk free | machines |",
-            "|---|---|---|---|---|---|",
-        ]
-        for host in view.hosts:
-            mark = "▶" if host.up else "✘ lost"
-            room, whole = host.free, host.total
-            lines.append(
-                f"| {mark} | {host.host} ({host.accelerator}) | {room.memory} of {whole.memory} MiB "
-                f"| {room.cpus} of {whole.cpus} | {room.disk} of {whole.disk} MiB | {host.machines} |"
-            )
-        if view.waiting:
-            lines += ["", f"Waiting for room: {', '.join(view.waiting[:20])}"]
-        workflow.set_current_details("\n".join(lines))
+        workflow.set_current_details(fleet_page(self._state))

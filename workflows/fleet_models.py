@@ -5,6 +5,7 @@ from typing import Literal
 from activities.machines.vm_models import HostCapacity
 from domain.errors import Problem
 from domain.model import Value
+from workflows.slot_models import BuildsState
 
 FLEET_ID = "fleet"
 """The one workflow that has authority over hosts and leases."""
@@ -94,12 +95,13 @@ class Waiting(Value):
 
 
 class FleetState(Value):
-    """All hosts, leases and who waits. `token` is the last one given."""
+    """All hosts, leases and who waits; `builds` are those that run and wait. `token` is the last one given."""
 
     token: int
     hosts: tuple[HostState, ...] = ()
     leases: tuple[LeaseState, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    builds: BuildsState = BuildsState()
 
     def host(self, name: str | None) -> HostState | None:
         """Find a host."""
@@ -133,7 +135,7 @@ class Room(Value):
 
 
 class HostView(Value):
-    """A host in the fleet's overview."""
+    """A host in the fleet's overview; `builds` are at work there."""
 
     host: str
     up: bool
@@ -142,6 +144,7 @@ class HostView(Value):
     total: Room
     free: Room
     machines: int
+    builds: int = 0
 
 
 class FleetView(Value):

@@ -260,4 +260,5 @@ def _host_view(state: FleetState, host: HostState) -> HostView:
         total=total(capacity),
         free=free(state, host),
         machines=sum(lease.host == capacity.host for lease in state.leases),
+        builds=sum(slot.host == capacity.host for slot in state.builds.running),
     )

@@ -37,6 +37,7 @@ def _shared(host: HostActivities) -> list[Activity]:
     return [
         imaging.survey_host,
         imaging.check_recipe,
+        imaging.compare_packages,
         imaging.import_image,
         imaging.discard_upload,
         host.reports.write_report,
@@ -46,6 +47,7 @@ def _shared(host: HostActivities) -> list[Activity]:
 def _own(host: HostActivities) -> list[Activity]:
     imaging, vms = host.imaging, host.vms
     return [
+        imaging.survey_host,
         imaging.resolve_recipe,
         imaging.fetch_packages,
         imaging.build_base_layer,

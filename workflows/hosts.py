@@ -1,6 +1,5 @@
 """How a workflow asks hosts to do things: typed, with the queue, limits and retries of its step."""
 
-from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
@@ -10,6 +9,7 @@ from temporalio.workflow import ActivityCancellationType
 from workflows import policies
 
 with workflow.unsafe.imports_passed_through():
+    from activities.imaging.models import SurveyInput, SurveyResult
     from activities.job import Job
     from domain.build.steps import StepName
     from domain.model import Value
@@ -52,7 +52,23 @@ async def on_any_host(activity: str, request: Value, result: type[Result], *, su
         request,
         result_type=result,
         task_queue=policies.IMAGING_QUEUE,
-        start_to_close_timeout=timedelta(minutes=2),
+        start_to_close_timeout=policies.TAKE_LIMIT,
+        heartbeat_timeout=policies.HEARTBEAT,
+        retry_policy=policies.FAULTS,
+        summary=summary,
+    )
+
+
+async def take_job(queue: str, request: SurveyInput, *, summary: str) -> SurveyResult:
+    """Have the host that owns `queue` take a job; it times out soon if that host does not answer."""
+    return await workflow.execute_activity(
+        "survey_host",
+        request,
+        result_type=SurveyResult,
+        task_queue=queue,
+        start_to_close_timeout=policies.TAKE_LIMIT,
+        schedule_to_start_timeout=policies.SLOT_PICKUP,
+        heartbeat_timeout=policies.HEARTBEAT,
         retry_policy=policies.FAULTS,
         summary=summary,
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.common import (
+    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -19,6 +20,15 @@ from domain.errors import Fault, Verdict
 from workflows import policies
 
 RPC_LIMIT = timedelta(seconds=10)
+_LONGEST_FAIRNESS_KEY = 64  # bytes, more is refused
+
+
+def turn_of(org_id: str, kind: int = policies.JOB_TURN) -> Priority:
+    """Say how a job's tasks queue: after those of a more urgent kind, and fairly among organizations.
+
+    The urgency is the kind's, never a caller's wish: nobody gets ahead of others by asking.
+    """
+    return Priority(priority_key=kind, fairness_key=org_id[:_LONGEST_FAIRNESS_KEY])
 
 
 class JobCard(NamedTuple):
@@ -68,6 +78,7 @@ async def start_job(client: Client, run: Callable[..., Awaitable[Any]], argument
             memo=card.memo,
             search_attributes=card.attributes,
             static_summary=card.summary,
+            priority=turn_of(card.org_id),
             rpc_timeout=RPC_LIMIT,
         )
     except WorkflowAlreadyStartedError:

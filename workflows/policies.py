@@ -12,6 +12,11 @@ JOB_STATE = SearchAttributeKey.for_keyword("JobState")
 ORG_ID = SearchAttributeKey.for_keyword("OrgId")
 RECIPE = SearchAttributeKey.for_keyword("Recipe")
 
+QUESTION_TURN = 2
+JOB_TURN = 3
+UNASKED_TURN = 4
+"""In which order tasks that wait for a worker are taken, 1 to 5: questions, jobs, what a schedule asks for."""
+
 RETRY_WINDOW = timedelta(days=7)
 """How long a failed job waits for a `retry` signal."""
 
@@ -83,7 +88,16 @@ HOLD_LIMIT = timedelta(days=30)
 """How long one hold of a host lasts before it is begun anew."""
 
 FLEET_PATIENCE = timedelta(minutes=5)
-"""How often a machine in the queue asks again, in case the fleet was begun anew."""
+"""How often a machine or a build in the queue asks again, in case the fleet was begun anew."""
+
+LOOK_LIMIT = timedelta(hours=1)
+"""How long a look for updates of packages may take, waiting for a host included."""
+
+SLOT_PICKUP = timedelta(seconds=60)
+"""How long a host may take to pick up a build that the fleet gave it: longer than it may be silent."""
+
+TAKE_LIMIT = timedelta(minutes=5)
+"""How long a host may take to say what it has for a build; on a full disk it makes room first."""
 
 FLEET_ABSENCE = timedelta(seconds=5)
 """How long a machine waits before it looks again for a fleet that is not there."""

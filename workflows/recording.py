@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.build.commands import BuildCommand
     from domain.image.commands import ImageCommand
     from domain.model import Value
+    from domain.rebuild.commands import AnyRebuildCommand
     from domain.saved_recipe.commands import RecipeCommand
     from domain.suite.commands import SuiteCommand
     from domain.test_run.commands import TestRunCommand
@@ -53,6 +54,12 @@ async def record_test_run(run_id: str, command: TestRunCommand) -> int:
     """Append to a test run."""
     request = m.RecordTestRunInput(stream_id=run_id, at=workflow.now(), command=command)
     return await _record(m.RECORD_TEST_RUN, request, command.kind)
+
+
+async def record_rebuild(schedule_id: str, command: AnyRebuildCommand) -> int:
+    """Append to a rebuild schedule."""
+    request = m.RecordRebuildInput(stream_id=schedule_id, at=workflow.now(), command=command)
+    return await _record(m.RECORD_REBUILD, request, command.kind)
 
 
 async def _record(activity: str, request: Value, what: str) -> int:

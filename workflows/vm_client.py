@@ -30,6 +30,7 @@ from workflows import policies
 from workflows.connect import Connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
+from workflows.jobs import turn_of
 from workflows.vm import VmWorkflow
 from workflows.vm_models import Accepted, ForwardDone, VmInput
 
@@ -69,6 +70,7 @@ class VmClient:
             memo=memo_of(request),
             search_attributes=attributes_of(request),
             static_summary=f"VM {request.spec.name}",
+            priority=turn_of(request.org_id),
         )
         try:
             client = await self._connected()

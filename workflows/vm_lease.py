@@ -4,18 +4,17 @@ import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
 
 from workflows import policies
+from workflows.fleet_signals import tell_fleet
 from workflows.vm_self import VmSelf
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail
     from domain.errors import Problem
-    from domain.model import Value
     from domain.plan import needs
     from domain.vm.commands import RecordPlaced, RecordWaiting
-    from workflows.fleet_models import FLEET_ID, GiveBack, Lease, Queued, Refusal, ReserveRequest
+    from workflows.fleet_models import GiveBack, Lease, Queued, Refusal, ReserveRequest
 
 
 class NoRoom(Exception):
@@ -80,12 +79,12 @@ class VmLease:
         """Keep the disk and give back the rest: the machine is off."""
         if self._vm.life.lease is None or self._vm.life.parked:
             return
-        await self._send("park", self._give_back())
+        await tell_fleet("park", self._give_back())
         self._vm.change(parked=True)
 
     async def end(self) -> None:
         """Give back everything, also a place in the queue and what may just have been granted."""
-        await self._send("release", self._give_back())
+        await tell_fleet("release", self._give_back())
         self._vm.change(lease=None, parked=False, created=False)
 
     async def adopt_late(self) -> None:
@@ -108,7 +107,7 @@ class VmLease:
     async def _answered(self, bound: str | None, patience: timedelta | None) -> Lease:
         deadline = None if patience is None else workflow.now() + patience
         while True:
-            await self._send("reserve", self._request(bound))
+            await tell_fleet("reserve", self._request(bound))
             until = workflow.now() + policies.FLEET_PATIENCE
             until = until if deadline is None else min(until, deadline)
             found = await self._listen(until)
@@ -119,7 +118,7 @@ class VmLease:
             if found is not None:
                 raise NoRoom(FailureDetail(kind=found.cause, problems=found.problems))
             if deadline is not None and workflow.now() >= deadline:
-                await self._send("withdraw", self._give_back())
+                await tell_fleet("withdraw", self._give_back())
                 raise NoRoom(_no_room_in_time(bound))
 
     async def _listen(self, until: datetime) -> Lease | Refusal | None:
@@ -156,17 +155,6 @@ class VmLease:
             host=bound,
             networks=tuple(f"{request.org_id}/{n.scope}/{n.name}" for n in request.spec.networks),
         )
-
-    async def _send(self, name: str, value: Value) -> None:
-        """Signal the fleet; one that is not there is waited for, for nothing can be decided without it."""
-        while True:
-            try:
-                await workflow.get_external_workflow_handle(FLEET_ID).signal(name, value)
-            except FailureError as error:
-                workflow.logger.warning("the fleet is not there: %s", error)
-                await workflow.sleep(policies.FLEET_ABSENCE, summary="The fleet is not there")
-            else:
-                return
 
 
 def _no_room_in_time(bound: str | None) -> FailureDetail:

@@ -11,6 +11,8 @@ from activities.imaging.models import (
     AssembleResult,
     CheckInput,
     CheckResult,
+    CompareInput,
+    CompareResult,
     CopyInput,
     CopyResult,
     FetchInput,
@@ -24,7 +26,16 @@ from activities.imaging.models import (
     SurveyInput,
     SurveyResult,
 )
-from activities.imaging.ports import Assembler, BlobStore, HostRoom, Importer, LayerBuilder, Publisher, Resolver
+from activities.imaging.ports import (
+    Assembler,
+    BlobStore,
+    Comparer,
+    HostRoom,
+    Importer,
+    LayerBuilder,
+    Publisher,
+    Resolver,
+)
 from activities.session import StepSessions, heartbeats
 from activities.step_log import StepLog
 from domain.artifacts import LayerKind
@@ -57,6 +68,7 @@ class ImagingActivities:
     publisher: Publisher
     importer: Importer
     room: HostRoom
+    comparer: Comparer
 
     @activity.defn
     async def survey_host(self, request: SurveyInput) -> SurveyResult:
@@ -66,7 +78,8 @@ class ImagingActivities:
             Fault: `disk.low`: another host may have room.
 
         """
-        await self.room.require()
+        async with heartbeats():  # making room takes as long as it takes
+            await self.room.require()
         missing = tuple(blob.digest for blob in request.needs if not self.store.has(blob))
         return SurveyResult(host=self.identity.host, queue=self.identity.queue, missing=missing)
 
@@ -75,6 +88,12 @@ class ImagingActivities:
         """Solve a recipe's packages without building it; every problem is in the answer."""
         async with heartbeats():
             return CheckResult(problems=await self.resolver.check(request.recipe, _Unlogged()))
+
+    @activity.defn
+    async def compare_packages(self, request: CompareInput) -> CompareResult:
+        """Solve a recipe's packages, and say what changed since a build."""
+        async with heartbeats():
+            return await self.comparer.compare(request, _Unlogged())
 
     @activity.defn
     async def resolve_recipe(self, request: ResolveInput) -> ResolveResult:

@@ -4,6 +4,7 @@ from typing import Any
 
 from activities.job import Job
 from domain.artifacts import Artifact, Blob, Layer
+from domain.build.compare import PackageChange
 from domain.errors import Problem
 from domain.model import Value
 
@@ -129,3 +130,24 @@ class CheckResult(Value):
     """Everything wrong with the recipe; nothing if it can be built."""
 
     problems: tuple[Problem, ...]
+
+
+class CompareInput(Value):
+    """A canonical recipe, and the SHA-256 of the list of packages that a build of it had (nothing: no build yet)."""
+
+    recipe: dict[str, Any]
+    manifest: str | None = None
+
+
+class CompareResult(Value):
+    """What the recipe is solved into today, against then.
+
+    `packages` digests today's packages, `total` counts them; `changed` counts all changes, of which `changes` are
+    the first. With `problems` it cannot be solved.
+    """
+
+    packages: str = ""
+    total: int = 0
+    changed: int = 0
+    changes: tuple[PackageChange, ...] = ()
+    problems: tuple[Problem, ...] = ()

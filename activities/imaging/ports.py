@@ -8,6 +8,8 @@ from activities.imaging.import_models import ImportInput, ImportResult
 from activities.imaging.models import (
     AssembleInput,
     AssembleResult,
+    CompareInput,
+    CompareResult,
     FetchInput,
     FetchResult,
     LayerInput,
@@ -54,6 +56,14 @@ class Resolver(Protocol):
 
     async def check(self, recipe: dict[str, object], log: StepLog) -> tuple[Problem, ...]:
         """Name everything wrong with the recipe's packages, services and sizes without downloading a package."""
+        ...
+
+
+class Comparer(Protocol):
+    """Tells which packages of a recipe have updates."""
+
+    async def compare(self, request: CompareInput, log: StepLog) -> CompareResult:
+        """Solve the recipe without downloading a package, and compare. Raises `Fault` when a mirror fails."""
         ...
 
 

@@ -105,11 +105,20 @@ class AptResolver:
             Fault: as `resolve`.
 
         """
+        _, problems = await self.solve(recipe, log)
+        return problems
+
+    async def solve(self, recipe: dict[str, object], log: StepLog) -> tuple[Lock | None, tuple[Problem, ...]]:
+        """Solve without storing anything: the lock, or everything that is wrong.
+
+        Raises:
+            Fault: as `resolve`.
+
+        """
         parsed = Recipe.model_validate(recipe)
         mirrors = await find_mirrors(self.settings)
         async with open_index(self._root(parsed.suite), mirrors, log) as index:
-            _, problems = await self._solve(parsed, index)
-        return problems
+            return await self._solve(parsed, index)
 
     def _root(self, suite: str) -> AptRoot:
         return AptRoot(self.settings.home, suite, ARCHITECTURE)

@@ -4,8 +4,14 @@ from typing import Any, Final, Literal
 
 from domain.jobs import OpenJob
 from domain.model import Value
+from domain.rebuild.facts import RebuildFacts
+from domain.rebuild.inputs import Timing
 
 FIND_ORPHANS: Final = "find_orphans"
+FIND_FACTS: Final = "find_rebuild_facts"
+APPLY_SCHEDULE: Final = "apply_rebuild_schedule"
+LOOK_WORKFLOW: Final = "RebuildWorkflow"
+"""The workflow that a rebuild's schedule starts, by name: activities know no workflow."""
 
 End = Literal["completed", "failed", "cancelled", "terminated", "timed_out", "gone"]
 """How a workflow is over; `gone` if the workflow engine does not know it any more."""
@@ -34,3 +40,35 @@ class OrphansFound(Value):
 
     open: int
     orphans: tuple[Orphan, ...]
+
+
+class FindFacts(Value):
+    """Asks what is known for a rebuild schedule."""
+
+    schedule_id: str
+
+
+class FactsFound(Value):
+    """It; nothing for a schedule that is deleted or never was."""
+
+    facts: RebuildFacts | None
+
+
+class ApplySchedule(Value):
+    """Has the workflow engine's timetable agree with a rebuild schedule; without `timing` it has no entry."""
+
+    schedule_id: str
+    org_id: str
+    name: str
+    timing: Timing | None = None
+    paused: bool = False
+
+
+class Applied(Value):
+    """It does."""
+
+
+class LookInput(Value):
+    """What the timetable starts a look with."""
+
+    schedule_id: str

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from activities.keeping.models import End
+from activities.keeping.models import ApplySchedule, End
 from domain.jobs import OpenJob
+from domain.rebuild.facts import RebuildFacts
 
 
 class Ended(NamedTuple):
@@ -44,4 +45,24 @@ class WorkflowEngine(Protocol):
 
     async def hosts(self) -> tuple[str, ...]:
         """Tell the task queues of the hosts that are up."""
+        ...
+
+
+class RebuildPast(Protocol):
+    """What happened to a schedule's recipe. Raises `Fault` (`database.unavailable`) when it cannot know."""
+
+    async def facts(self, schedule_id: str) -> RebuildFacts | None:
+        """Tell what is known; nothing for a schedule that is deleted or never was."""
+        ...
+
+
+class Timetable(Protocol):
+    """When packages are looked at. Raises `Fault` (`temporal.unavailable`); all may be repeated."""
+
+    async def put(self, wanted: ApplySchedule) -> None:
+        """Make an entry, or change the one that is there."""
+        ...
+
+    async def remove(self, schedule_id: str) -> None:
+        """Remove an entry; harmless if there is none."""
         ...

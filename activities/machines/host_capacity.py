@@ -1,4 +1,4 @@
-"""What this host has for VMs, asked once when its worker starts."""
+"""What this host has for VMs and builds, asked once when its worker starts."""
 
 from typing import Literal
 
@@ -15,14 +15,20 @@ from domain.model import Value
 from infra.libvirt_paths import LibvirtPaths
 
 _MIB = 1 << 20
+_PROCESSORS_OF_BUILD = {"kvm": 1, "tcg": 2}
+_MEMORY_OF_BUILD = 4096  # MiB: its tools, and two machines to try its images on
 
 
 class HostAddress(Value):
-    """How a host is reached: its name, the task queue that is its own, its console relay."""
+    """How a host is reached: its name, the task queue that is its own, its console relay.
+
+    `builds` is how many it takes at a time, if somebody said so.
+    """
 
     host: str
     queue: str
     relay: str | None = None
+    builds: int | None = None
 
 
 def capacity_of(
@@ -42,4 +48,14 @@ def capacity_of(
         disk=max(0, available_disk(paths.machines) - SPARE_DISK),
         accelerator=accelerator,
         relay=address.relay,
+        builds=address.builds or usual_builds(accelerator, available_processors(), available_memory() + taken),
     )
+
+
+def usual_builds(accelerator: Literal["kvm", "tcg"], cpus: int, memory: int) -> int:
+    """Tell how many builds a host takes at a time: one per processor as far as its memory goes, and always one.
+
+    Where machines are emulated it is one per two processors: a build boots its images side by side, each of them keeps
+    a processor at work for minutes, and with more of them than processors the boots run out of time.
+    """
+    return max(1, min(cpus // _PROCESSORS_OF_BUILD[accelerator], memory // _MEMORY_OF_BUILD))

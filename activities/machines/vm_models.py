@@ -177,9 +177,9 @@ class CommandDone(Value):
 
 
 class HostCapacity(Value):
-    """What a host has for VMs (memory and disk in MiB), and how it is reached.
+    """What a host has for VMs (memory and disk in MiB) and for builds, and how it is reached.
 
-    `relay` is the address of its console relay.
+    `relay` is the address of its console relay. `builds` run on it at a time.
     """
 
     host: str
@@ -189,6 +189,7 @@ class HostCapacity(Value):
     disk: int
     accelerator: Literal["kvm", "tcg"]
     relay: str | None = None
+    builds: int = 2
 
 
 class VmObserved(Value):

@@ -12,6 +12,7 @@ from cli.client.exits import EPILOG
 from cli.client.images import images
 from cli.client.mcp_config import show_config
 from cli.client.output import run
+from cli.client.rebuilds import rebuilds
 from cli.client.suites import suites
 from cli.client.test_runs import test_runs
 from cli.client.vms import vms
@@ -58,11 +59,12 @@ def register(app: typer.Typer) -> None:
         app.command(name, epilog=EPILOG, rich_help_panel="Drive a factory")(command)
     app.add_typer(images, name="image", rich_help_panel="Drive a factory")
     app.add_typer(vms, name="vm", rich_help_panel="Drive a factory")
+    app.add_typer(rebuilds, name="rebuild", rich_help_panel="Drive a factory")
     app.add_typer(suites, name="suite", rich_help_panel="Drive a factory")
     app.add_typer(test_runs, name="test-run", rich_help_panel="Drive a factory")
 
 
-def build(
+def build(  # noqa: PLR0913 - the command's own options
     recipe: Recipe,
     *,
     wait: Wait = False,
@@ -72,11 +74,23 @@ def build(
     verify: Annotated[
         VerifyPolicy, typer.Option(help="`always` boots and checks images that an earlier build has proven, too.")
     ] = "auto",
+    priority: Annotated[str | None, typer.Option(help="high, normal or low: its turn among your own builds.")] = None,
+    concurrency_key: Annotated[
+        str | None, typer.Option(help="Builds with the same key run one at a time; a newer one supersedes older ones.")
+    ] = None,
+    on_conflict: Annotated[
+        str | None, typer.Option(help="Which older ones end: queue (none), cancel_queued (default), cancel_running.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a build from a recipe."""
     followed = builds.Followed()
-    asked = builds.Asked(request_key=request_key, verify=verify)
+    given = {"priority": priority, "concurrency_key": concurrency_key, "on_conflict": on_conflict}
+    asked = builds.Asked(
+        request_key=request_key,
+        verify=verify,
+        wishes={name: value for name, value in given.items() if value is not None},
+    )
     command = partial(builds.start_build, recipe=recipe, asked=asked, wait=wait, followed=followed)
     run(command, as_json=as_json, on_interrupt=followed.farewell)
 

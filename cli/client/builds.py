@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
+from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +16,7 @@ from cli.client.failures import Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
 from cli.client.tools import Tools
-from cli.client.words import STATUS_STYLE, duration, plain, size
+from cli.client.words import STATUS_STYLE, duration, place_text, plain, size
 from domain.build.inputs import VerifyPolicy
 from domain.errors import Problem
 from domain.model import Value
@@ -43,10 +44,11 @@ class Followed:
 
 
 class Asked(Value):
-    """What was asked for beside the recipe."""
+    """What was asked for beside the recipe; `wishes` are further arguments of create_build."""
 
     request_key: str | None = None
     verify: VerifyPolicy = "auto"
+    wishes: dict[str, str] = Field(default_factory=dict)
 
 
 async def start_build(
@@ -67,7 +69,8 @@ async def _start(
 ) -> int:
     key = asked.request_key or str(uuid.uuid4())
     try:
-        answer = await session.call("create_build", {**question, "request_key": key, "verify": asked.verify})
+        arguments = {**question, "request_key": key, "verify": asked.verify, **asked.wishes}
+        answer = await session.call("create_build", arguments)
     except Unreachable as failure:
         # The request may have been heard: its key makes repeating it safe.
         raise Unreachable(
@@ -195,7 +198,8 @@ def _show_accepted(answer: dict[str, Any], view: BuildView, output: Output) -> N
         output.json(answer)
         return
     again = ", already known" if view.replayed else ""
-    output.say(f"Build {view.name} ({view.build_id}): {view.status}{again}.")
+    place = f", {place_text(view.queue)}" if view.queue else ""
+    output.say(f"Build {view.name} ({view.build_id}): {view.status}{place}{again}.")
     output.say(f"  follow: openfactory logs {view.build_id} --follow")
     output.say(f"  look:   openfactory build-show {view.build_id}")
 
@@ -204,8 +208,8 @@ def _table(page: BuildPage, width: int) -> Table:
     """List the builds. In a narrow terminal ids are cut to what every command accepts, and the base is left out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     wide = width >= _ROOM_FOR_ALL
-    for name in ("id", "name", *(("base",) if wide else ()), "status", "created", "time", "failure"):
-        table.add_column(name, no_wrap=name != "failure", justify="right" if name == "time" else "left")
+    for name in ("id", "name", *(("base",) if wide else ()), "status", "created", "time", "why"):
+        table.add_column(name, no_wrap=name != "why", justify="right" if name == "time" else "left")
     for build in page.builds:
         table.add_row(
             build.build_id if wide else build.build_id[:_SHORT_ID],
@@ -214,6 +218,6 @@ def _table(page: BuildPage, width: int) -> Table:
             Text(build.status, style=STATUS_STYLE[build.status]),
             f"{build.created_at.astimezone():%Y-%m-%d %H:%M}",
             duration(build.seconds),
-            plain(build.failure, "red"),
+            plain(place_text(build.queue)) if build.queue else plain(build.failure, "red"),
         )
     return table

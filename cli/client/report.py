@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.client.words import STATUS_STYLE, duration, plain, problem_text, size, step_title
+from cli.client.words import STATUS_STYLE, duration, place_text, plain, problem_text, size, step_title
 from domain.build.state import Failure
 from domain.verification import AssertionResult
 from domain.views import BuildView, ReportView
@@ -45,6 +45,12 @@ def _heading(build: BuildView, console: Console) -> None:
     if total is not None:
         text.append(f"  {duration(total)}", style="dim")
     console.print(text, soft_wrap=True)
+    if build.queue is not None:
+        console.print(plain(f"Waits at {place_text(build.queue)}: {build.queue.reason}"), soft_wrap=True)
+    if build.why is not None:
+        console.print(plain(f"Why: {build.why}", "dim"), soft_wrap=True)
+    if build.cancelled_because is not None:
+        console.print(plain(f"Cancelled: {build.cancelled_because}"), soft_wrap=True)
 
 
 def _total_seconds(build: BuildView) -> float | None:

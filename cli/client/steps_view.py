@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.client.words import STATUS_STYLE, duration, plain, step_title
+from cli.client.words import STATUS_STYLE, duration, place_text, plain, step_title
 from domain.build.state import StepState
 from domain.build.steps import STEPS
 from domain.views import BuildView
@@ -110,12 +110,16 @@ class PlainLines:
         self._said: tuple[str | None, float] = (None, 0.0)
         self._notice: str | None = None
         self._named = False
+        self._place: str | None = None
 
     def show(self, view: BuildView) -> None:
         """Print what is new in `view`."""
         if not self._named:
             self._named = True
             self._say(f"build {view.build_id} ({view.name}): {view.status}")
+        if view.queue is not None and (waits := place_text(view.queue)) != self._place:
+            self._place = waits
+            self._say(f"waiting: {waits}: {view.queue.reason}")
         for step in view.steps:
             if self._steps.get(step.step) != step:
                 self._step(step)

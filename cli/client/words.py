@@ -6,6 +6,7 @@ from rich.text import Text
 
 from domain.errors import Problem
 from domain.text import clean_untrusted
+from domain.views import QueueView
 
 _LONGEST = 4000  # characters of one text
 _KIB = 1024
@@ -48,6 +49,10 @@ _COMMANDS = {
     "list_snapshots": "vm snapshots",
     "delete_snapshot": "vm drop-snapshot",
     "run_vm_command": "vm run",
+    "create_rebuild_schedule": "rebuild schedule",
+    "list_rebuild_schedules": "rebuild list",
+    "update_rebuild_schedule": "rebuild update",
+    "delete_rebuild_schedule": "rebuild delete",
     "run_verification": "test-run verify",
     "list_test_runs": "test-run list",
     "get_test_run": "test-run show",
@@ -130,3 +135,9 @@ def problem_text(problem: Problem, mark: str = "✗") -> Text:
     if problem.next:
         text.append("\n    next: ").append_text(plain(as_commands(problem.next)))
     return text
+
+
+def place_text(queue: QueueView) -> str:
+    """Say where a build stands that waits for its turn."""
+    start = f", expected start {queue.expected_start.astimezone():%H:%M}" if queue.expected_start else ""
+    return f"place {queue.position} in the queue{start}"

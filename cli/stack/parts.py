@@ -50,6 +50,19 @@ def _postgres(settings: Settings, environments: Environments, ports: dict[str, i
     )
 
 
+MATCHING: Final = tuple(
+    word
+    for setting in (
+        "matching.enableFairness=true",
+        # Fairness and priority hold within a partition of a task queue, and one server needs no more than one.
+        "matching.numTaskqueueReadPartitions=1",
+        "matching.numTaskqueueWritePartitions=1",
+    )
+    for word in ("--dynamic-config-value", setting)
+)
+"""How the development server hands out tasks that wait: by priority, and in turn among organizations."""
+
+
 def _temporal(settings: Settings, environments: Environments, ports: dict[str, int]) -> Part:
     attributes = [word for name in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{name}=Keyword")]
     return Part(
@@ -66,6 +79,7 @@ def _temporal(settings: Settings, environments: Environments, ports: dict[str, i
             *("--metrics-port", str(ports["temporal_metrics"])),
             *("--db-filename", str(settings.home / "temporal" / "temporal.db")),
             *attributes,
+            *MATCHING,
         ),
         env=environments.base("temporal"),
         # Through the UI's server to the frontend: when it knows the namespace, all of it is up.

@@ -62,6 +62,8 @@ def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -
                 verify=request.verify,
                 plan=request.plan,
                 rerun_of=request.rerun_of,
+                concurrency_key=request.concurrency_key,
+                why=request.why,
             ),
         )
     if state.org_id != request.org_id or state.input_digest != request.input_digest:

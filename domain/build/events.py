@@ -20,7 +20,7 @@ class BuildEvent(Event):
 
 
 class BuildRequested(BuildEvent):
-    """Someone asked for a build. `recipe` is the canonical document."""
+    """Someone asked for a build. `recipe` is the canonical document; `why` is what a schedule says about it."""
 
     NAME = "build.requested.v1"
     requested_by: str
@@ -31,6 +31,8 @@ class BuildRequested(BuildEvent):
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
     rerun_of: str | None = None
+    concurrency_key: str | None = None
+    why: str | None = None
 
 
 class StepStarted(BuildEvent):

@@ -68,6 +68,8 @@ class BuildState(Value):
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
     rerun_of: str | None = None
+    concurrency_key: str | None = None
+    why: str | None = None
     generation: int = 0
     host: str | None = None
     steps: tuple[StepState, ...] = ()
@@ -78,6 +80,7 @@ class BuildState(Value):
     deleted: Removal | None = None
     expired: Removal | None = None
     last_command: str | None = None
+    cancel_reason: str | None = None
     seconds: float | None = None
 
     @property
@@ -142,6 +145,8 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         verify=event.verify,
         plan=event.plan,
         rerun_of=event.rerun_of,
+        concurrency_key=event.concurrency_key,
+        why=event.why,
     )
 
 
@@ -213,7 +218,8 @@ def _retried(state: BuildState, event: e.BuildRetried) -> BuildState:
 
 
 def _cancelled(state: BuildState, event: e.BuildCancelled) -> BuildState:
-    return _end_running(state, "cancelled", event.at).model_copy(update={"status": "cancelled"})
+    ended = _end_running(state, "cancelled", event.at)
+    return ended.model_copy(update={"status": "cancelled", "cancel_reason": event.reason})
 
 
 def _closed(state: BuildState, _: e.RetryWindowClosed) -> BuildState:

@@ -186,6 +186,14 @@ class BuildQueries:
         )
         return tuple(str(row["build_id"]) for row in await found.fetchall())
 
+    async def pending(self) -> int:
+        """Count the builds that have not begun yet."""
+        found = await self._connection.execute(
+            "SELECT count(*) AS pending FROM read_model.builds WHERE status = 'pending'"
+        )
+        row = await found.fetchone()
+        return 0 if row is None else int(row["pending"])
+
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
         """Tell how long each step took in the last twenty completed builds, of this recipe name or of any."""
         found = await self._connection.execute(DURATIONS, {"org": None, "name": name, "samples": SAMPLES})

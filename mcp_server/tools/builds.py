@@ -7,7 +7,7 @@ from pydantic import Field
 
 from domain.artifacts import FileKind
 from domain.build.compare import BuildComparison
-from domain.build.inputs import VerifyPolicy
+from domain.build.inputs import BuildPriority, OnConflict, VerifyPolicy
 from domain.build.state import BuildStatus
 from domain.build.steps import StepName
 from domain.evidence import EvidenceView
@@ -26,6 +26,7 @@ from service import (
     build_queries,
     downloads,
 )
+from service.build_create import BuildWishes
 from service.build_log import MOST_LINES, USUAL_LINES, LogQuery
 from service.build_queries import MOST_BUILDS, StatusQuery
 from service.build_view import Detail
@@ -45,7 +46,7 @@ class BuildTools:
         self._caller_of = caller_of
 
     @face("Start a build", START)
-    async def create_build(
+    async def create_build(  # noqa: PLR0913, PLR0917 - the tool's arguments, called by name only
         self,
         ctx: Context[Any, Any],
         recipe: Recipe | None = None,
@@ -63,20 +64,34 @@ class BuildTools:
             str | None,
             Field(description="Instead of recipe: a build to build again with the same package versions."),
         ] = None,
+        priority: Annotated[BuildPriority, Field(description="Its turn among your own builds.")] = "normal",
+        concurrency_key: Annotated[
+            str | None,
+            Field(description="Builds of one key run one at a time; newer ones supersede older."),
+        ] = None,
+        on_conflict: Annotated[
+            OnConflict | None,
+            Field(
+                description="Which older ones end: queue (none), cancel_queued (those that wait; default), "
+                "cancel_running (all)."
+            ),
+        ] = None,
     ) -> BuildView:
         """Start building a recipe: bootable disk image and ISO, each booted and tested before it is called verified.
 
         Returns at once with build_id; the build goes on by itself for some minutes. Follow it with get_build_status
         and wait_s=25. Always give a request_key, so that a repeated call does not start a second build.
         """
-        return await build_create.create_build(
-            self._factory,
-            self._caller_of(ctx),
-            recipe,
-            request_key=request_key,
+        wishes = BuildWishes(
             retry_of=retry_of,
-            verify=verify,
             rerun_of=rerun_of,
+            verify=verify,
+            priority=priority,
+            concurrency_key=concurrency_key,
+            on_conflict=on_conflict,
+        )
+        return await build_create.create_build(
+            self._factory, self._caller_of(ctx), recipe, wishes, request_key=request_key
         )
 
     @face("List builds", READ)
@@ -108,9 +123,10 @@ class BuildTools:
     ) -> BuildView:
         """Show one build: status, progress, steps with times, why it failed, test results, artifacts, and what is next.
 
-        Statuses: pending, building, testing, completed (built and all required tests passed), failed (parked, see
-        failure and next), cancelled. With wait_s the call returns as soon as something changes or the build comes
-        to rest. Look here before retrying anything. Only an artifact with verification `verified` is verified.
+        Statuses: pending (queue tells its place and expected start), building, testing, completed (built and all
+        required tests passed), failed (parked, see failure and next), cancelled. With wait_s the call returns as soon
+        as something changes or the build comes to rest. Look here before retrying anything. Only an artifact with
+        verification `verified` is verified.
         """
 
         async def tell(progress: Progress) -> None:

@@ -10,7 +10,7 @@ from domain.artifacts import Artifact
 from domain.build import events as e
 from domain.build.commands import DeleteBuild
 from domain.build.decide import decide
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.build.names import BuildTag
 from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus, evolve
@@ -18,6 +18,7 @@ from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem, Verdict
 from domain.guest import Guest, guest_caller
 from domain.image.state import ImageState
+from domain.rebuild.state import ScheduleState
 from domain.saved_recipe.state import SavedRecipeState
 from domain.suite.state import SuiteState
 from domain.test_run.state import RunState
@@ -40,10 +41,12 @@ from tests.fakes.guests import FakeDenials, FakeGuests, FakeMeters
 from tests.fakes.images import FakeImageReads, FakeImages
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.pages import place_of
+from tests.fakes.rebuilds import FakeRebuildReads, FakeRebuilds
 from tests.fakes.recipes import FakeRecipes, FakeSavedRecipeReads
 from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
 from tests.fakes.vm_front import FakeMachines, FakeVmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
+from workflows.slot_models import QueuePlace, QueueQuestion, QueueView
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 READER = Caller(org_id="local", subject="reader", plan="free", permissions=frozenset({Permission.READ}))
@@ -71,6 +74,7 @@ class FakeReads:
         self.suites: dict[str, SuiteState] = {}
         self.test_runs: dict[str, RunState] = {}
         self.saved_recipes: dict[str, SavedRecipeState] = {}
+        self.rebuilds: dict[str, ScheduleState] = {}
         self.step_durations: tuple[StepDuration, ...] = ()
         self.waits: list[tuple[str, int, float]] = []
         self.arriving: list[e.BuildEvent] = []
@@ -96,6 +100,7 @@ class FakeReads:
                 NOW,
             ),
             saved_recipes=FakeSavedRecipeReads(self.saved_recipes, org_id),
+            rebuilds=FakeRebuildReads(self.rebuilds, org_id),
         )
 
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port
@@ -121,6 +126,7 @@ class _OrgReads:
     test_runs: FakeRunReads
     meters: FakeMeters
     saved_recipes: FakeSavedRecipeReads
+    rebuilds: FakeRebuildReads
 
 
 class _BuildReads:
@@ -163,6 +169,9 @@ class _BuildReads:
     async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
         return tuple(sorted(s.build_id for s in self._mine() if s.build_id.startswith(digits)))[:limit]
 
+    async def pending(self) -> int:
+        return sum(state.status == "pending" for state in self._mine())
+
     async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
         return self._reads.step_durations
 
@@ -178,6 +187,8 @@ class FakeWorkflows:
     def __init__(self, reads: FakeReads) -> None:
         self.reads = reads
         self.started: list[BuildRequest] = []
+        self.terms: list[QueueTerms] = []
+        self.queue: tuple[QueuePlace, ...] = ()
         self.retries: list[tuple[str, RetryCommand]] = []
         self.cancels: list[tuple[str, CancelCommand]] = []
         self.verdicts: tuple[Problem, ...] = ()
@@ -186,10 +197,11 @@ class FakeWorkflows:
         self.away = False
         self.spent = False
 
-    async def start_build(self, request: BuildRequest) -> None:
+    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> None:
         await self.ping()
         if self.spent:
             raise Verdict.because("build.quota", "the last one was taken just now")
+        self.terms.append(terms)
         if any(known.build_id == request.build_id for known in self.started):
             return
         self.started.append(request)
@@ -202,6 +214,11 @@ class FakeWorkflows:
             if request.build_id == build_id and request.org_id == org_id:
                 return request.input_digest
         return None
+
+    async def build_queue(self, question: QueueQuestion) -> QueueView:
+        await self.ping()
+        mine = {build.build_id for build in self.started if build.org_id == question.org_id}
+        return QueueView(places=tuple(place for place in self.queue if place.build_id in mine))
 
     async def retry_build(self, build_id: str, command: RetryCommand) -> None:
         await self.ping()
@@ -314,6 +331,7 @@ class World:
         self.images = FakeImages(self.reads.images)
         self.tests = FakeTests(self.reads.suites, self.reads.test_runs)
         self.saved_recipes = FakeRecipes(self.reads.saved_recipes)
+        self.rebuilds = FakeRebuilds(self.reads.rebuilds)
         self.vms = FakeMachines(self.reads.vms, self.objects)
         self.grants = FakeGrants(now=lambda: self.now)
         self.denials = FakeDenials()
@@ -330,6 +348,7 @@ class World:
             tests=self.tests,
             saved_recipes=self.saved_recipes,
             vms=self.vms,
+            rebuilds=self.rebuilds,
             consoles=self.grants,
             tickets=TicketSigner(b"k" * 32),
             sessions=SessionSeal(b"k" * 32),
@@ -368,6 +387,8 @@ def requested(request: BuildRequest, at: datetime = NOW) -> e.BuildRequested:
         input_digest=request.input_digest,
         retry_of=request.retry_of,
         rerun_of=request.rerun_of,
+        concurrency_key=request.concurrency_key,
+        why=request.why,
     )
 
 

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.imaging import models as imaging
 from activities.machines import models as machines
+from activities.machines.vm_models import HoldHost, HostCapacity, HostLeft
 from activities.verification import models as verification
 from domain.artifacts import Artifact, Blob, Layer
 from domain.canonical import digest
@@ -23,7 +24,7 @@ QUEUE = "host:fake"
 class FakeHost:
     """Counts what was asked; `failures[name]` are raised in turn.
 
-    `hold` names an activity that does not end before `let_go` is set; then it may fail.
+    `hold` names an activity that does not end before `let_go` is set or another one is named; then it may fail.
     """
 
     failures: dict[str, list[FactoryError]] = field(default_factory=dict[str, list[FactoryError]])
@@ -39,7 +40,7 @@ class FakeHost:
         self.calls[name] += 1
         if self.hold == name:
             self.held.set()
-            while not self.let_go.is_set():
+            while self.hold == name and not self.let_go.is_set():
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
         if self.failures.get(name):
@@ -48,6 +49,8 @@ class FakeHost:
     def steps(self) -> list[Callable[..., Any]]:
         """Return what is done on the queue of the host that was chosen, for a worker."""
         return [
+            self.hold_host,
+            self.survey_host,
             self.resolve_recipe,
             self.fetch_packages,
             self.copy_images,
@@ -62,6 +65,17 @@ class FakeHost:
             self.release_machines,
             self.publish_artifacts,
         ]
+
+    def capacity(self, builds: int) -> HostCapacity:
+        """What the host tells the fleet: it has no room for machines."""
+        return HostCapacity(host="fake", queue=QUEUE, memory=0, cpus=0, disk=0, accelerator="tcg", builds=builds)
+
+    @activity.defn
+    async def hold_host(self, request: HoldHost) -> HostLeft:
+        """Be there until the worker ends."""
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(0.2)
 
     @activity.defn
     async def survey_host(self, request: imaging.SurveyInput) -> imaging.SurveyResult:

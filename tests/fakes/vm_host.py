@@ -60,6 +60,7 @@ class FakeVmHost:
             disk=self.disk,
             accelerator="tcg",
             relay=f"https://{self.name}:7400",
+            builds=0,
         )
 
     @property

@@ -50,12 +50,15 @@ class QuickResolver:
         if request.lock is not None:
             earlier = await bring_lock(self.store, self.objects, request.lock)
             return ResolveResult(lock=request.lock, packages=0, download_bytes=0, image_bytes=1, index=earlier.index)
+        lock, _ = await self.solve(request.recipe, log)
+        blob = await store_lock(self.store, lock)
+        return ResolveResult(lock=blob, packages=0, download_bytes=0, image_bytes=1, index=lock.index)
+
+    async def solve(self, recipe: dict[str, object], log: StepLog) -> tuple[Lock, tuple[Problem, ...]]:
         index = await asyncio.to_thread(_index, str(self.settings.mirror))
         log.line(f"The mirror's index is of {index}.")
-        moment = _EPOCH + int(digest(request.recipe)[:6], 16)
-        lock = Lock(suite="bookworm", arch="amd64", epoch=moment, index=index, base=(), packages=(), wanted=())
-        blob = await store_lock(self.store, lock)
-        return ResolveResult(lock=blob, packages=0, download_bytes=0, image_bytes=1, index=index)
+        moment = _EPOCH + int(digest(recipe)[:6], 16)
+        return Lock(suite="bookworm", arch="amd64", epoch=moment, index=index, base=(), packages=(), wanted=()), ()
 
     async def check(self, recipe: dict[str, object], log: StepLog) -> tuple[Problem, ...]:
         log.progress(100, str(recipe.get("name")))

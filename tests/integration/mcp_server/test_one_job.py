@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from temporalio.api.sdk.v1.workflow_metadata_pb2 import WorkflowMetadata
 from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
@@ -37,6 +38,8 @@ from tests.integration.front_stack import FrontStack
 from tests.unit.mcp_server.http import answered, modern, modern_headers
 from workflows import policies
 from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.fleet import FleetWorkflow
+from workflows.fleet_models import FLEET_ID, FleetInput
 from workflows.signals import SturdySignals
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -185,7 +188,6 @@ async def worked(stack: FrontStack, temporal: Client, host: FakeHost) -> AsyncGe
             interceptors=[TypedFailures(), SturdySignals()],
             workflow_runner=workflow_runner(),
         )
-        shared = Worker(temporal, task_queue=policies.IMAGING_QUEUE, activities=[host.survey_host])
         own = Worker(
             temporal,
             task_queue=QUEUE,
@@ -193,8 +195,17 @@ async def worked(stack: FrontStack, temporal: Client, host: FakeHost) -> AsyncGe
             interceptors=[TypedFailures()],
             max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )
-        async with core, shared, own:
+        async with core, own:
+            fleet = await temporal.start_workflow(
+                FleetWorkflow.run,
+                FleetInput(),
+                id=FLEET_ID,
+                task_queue=policies.CORE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+            )
+            await fleet.signal(FleetWorkflow.host_up, host.capacity(1))
             yield
+            await fleet.terminate()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.build.state import BuildStatus
 from domain.errors import Fault, Verdict
 from tests.integration.workflows.conftest import Factory
@@ -228,12 +228,12 @@ async def test_a_metered_build_that_the_log_refuses_is_told_at_once_and_its_id_m
     factory.recording.refusal = Verdict.because("build.quota", "all are spent", path="builds_per_day", next="Wait.")
     async with factory.running():
         with pytest.raises(Verdict) as refused:
-            await client.start_build(request)
+            await client.start_build(request, QueueTerms())
         assert refused.value.problems == factory.recording.refusal.problems
         assert factory.recording.names("metered") == []
         factory.recording.refusal = None
-        await client.start_build(request)
-        await client.start_build(request)
+        await client.start_build(request, QueueTerms())
+        await client.start_build(request, QueueTerms())
         await until_status(factory, "metered", "completed")
-        await client.start_build(request)
+        await client.start_build(request, QueueTerms())
     assert factory.recording.names("metered").count("build.requested.v1") == 1

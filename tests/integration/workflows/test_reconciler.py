@@ -38,6 +38,7 @@ from workflows.build_models import BuildInput
 from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.client import FactoryClient
 from workflows.commands import CancelCommand, RetryCommand
+from workflows.fleet import FleetWorkflow
 from workflows.reconcile import Reconciled, ReconcileWorkflow
 from workflows.schedules import DUTIES, RECONCILER, ensure_schedules
 from workflows.signals import SturdySignals
@@ -70,6 +71,7 @@ class Works(Range):
             workflows=list(WORKFLOWS),
             activities=[
                 self.builds.record_build,
+                self.builds.find_evidence,
                 self.builds.find_usual_durations,
                 self.recording.record_vm,
                 self.log.record_test_run,
@@ -86,27 +88,17 @@ class Works(Range):
         own = Worker(
             self.client,
             task_queue=QUEUE,
-            activities=[
-                host.resolve_recipe,
-                host.build_base_layer,
-                host.build_package_layer,
-                host.build_configuration_layer,
-                host.assemble_artifacts,
-                host.boot_artifacts,
-                host.verify_machines,
-                host.capture_evidence,
-                host.release_machines,
-                host.publish_artifacts,
-            ],
+            activities=host.steps(),
             interceptors=[TypedFailures()],
             max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )
-        shared: list[Any] = [host.survey_host, self.guests.write_report]
+        shared: list[Any] = [self.guests.write_report]
         async with (
             own,
             Worker(self.client, task_queue=policies.IMAGING_QUEUE, activities=shared),
             self.running(HOST),
         ):
+            await self.fleet.signal(FleetWorkflow.host_up, host.capacity(2))
             yield
 
     async def build(self) -> tuple[str, WorkflowHandle[BuildWorkflow, Any]]:
@@ -178,6 +170,7 @@ async def test_a_terminated_build_is_cancelled_once_with_the_words_of_who_ended_
         assert {step.status for step in state.steps} == {"completed", "cancelled"}
         assert ended == (f"build-{build_id}: its workflow was terminated: the demo is over",)
         assert works.builder.machines_up == 0
+        assert sum(host.builds for host in (await works.room()).hosts) == 0
         events = works.builds.names(build_id)
         assert (await works.reconcile()) == Reconciled(open=0)
         assert works.builds.names(build_id) == events

@@ -57,8 +57,7 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> No
 
 
 async def is_free(yard: Yard) -> bool:
-    host = (await yard.room()).hosts[0]
-    return host.free.memory == host.total.memory
+    return all(host.free.memory == host.total.memory for host in (await yard.room()).hosts)
 
 
 async def is_gone(host: FakeVmHost, vm_id: str) -> bool:

@@ -9,13 +9,13 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkflowRunner
 
 from activities.failures import TypedFailures
 from domain.vm.orders import DeleteVm
 from tests.fakes.vm_host import FakeVmHost
 from tests.fakes.vm_recording import FakeVmRecording
+from tests.integration.workflows.conftest import terminate
 from tests.machines import request
 from workflows import policies
 from workflows.catalog import WORKFLOWS, workflow_runner
@@ -140,16 +140,8 @@ class Yard:
     async def _end(self) -> None:
         """End what a failed test left."""
         for vm_id in self.recording.streams:
-            await _terminate(self.handle(vm_id))
-        await _terminate(self.fleet)
-
-
-async def _terminate(handle: WorkflowHandle[Any, Any]) -> None:
-    try:
-        await handle.terminate("the test is over")
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
+            await terminate(self.handle(vm_id))
+        await terminate(self.fleet)
 
 
 async def remove(yard: Yard, vm_id: str) -> None:

@@ -8,11 +8,13 @@ from mcp.types import CallToolResult
 from domain.caller import Caller
 from domain.image.commands import ReceiveImage, RequestImage
 from domain.image.inputs import ImageRequest
+from domain.rebuild.commands import CreateSchedule
 from domain.vm.commands import RecordSnapshot
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
 from service.recipe_commands import SaveWish, save_recipe
 from tests.fakes.factory import GUEST, NOBODY, READER, STRANGER, World, failed, published, recipe_document
+from tests.fakes.rebuilds import kept_schedule
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
 from tests.machines import request
 from tests.unit.mcp_server.conftest import Connect
@@ -43,6 +45,10 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "get_download_links": ({"build_id": ID}, OK, OK, "build.not_found"),
     "get_build_evidence": ({"build_id": ID}, OK, OK, "build.not_found"),
     "compare_builds": ({"before": ID, "after": BUILT}, OK, OK, "build.not_found"),
+    "create_rebuild_schedule": ({"recipe": recipe_document()}, OK, "permission.denied", OK),
+    "list_rebuild_schedules": ({}, OK, OK, OK),
+    "update_rebuild_schedule": ({"schedule_id": ID, "paused": True}, OK, "permission.denied", "rebuild.not_found"),
+    "delete_rebuild_schedule": ({"schedule_id": ID}, OK, "permission.denied", "rebuild.not_found"),
     "create_image_upload": (UPLOAD, OK, "permission.denied", OK),
     "list_images": ({}, OK, OK, OK),
     "get_image": ({"image_id": ID}, OK, OK, "image.not_found"),
@@ -82,6 +88,7 @@ ROWS: dict[str, tuple[dict[str, Any], str, str, str]] = {
 }
 # What a guest, who is another organization still, gets where that differs.
 GUEST_ROWS = {
+    "create_rebuild_schedule": "rebuild.quota",
     "create_image_upload": "permission.denied",
     "delete_image": "permission.denied",
     **dict.fromkeys(
@@ -136,6 +143,7 @@ async def test_a_tool_answers_whom_it_should(connect: Connect, world: World, too
     world.vms.tell(ID, RecordSnapshot(snapshot_id=ID, name="x", memory=True, bytes=1, seconds=1.0))
     for command in (RequestImage(request=UPLOADED, upload_seconds=60), ReceiveImage()):
         world.images.do(ID, command)
+    world.rebuilds.do(ID, CreateSchedule(request=kept_schedule(ID)))
     async with connect(CALLERS[who]) as client:
         result = await client.call_tool(tool, ROWS[tool][0])
     assert outcome(result) == expected(tool, who)

@@ -31,6 +31,10 @@ TOOLS = [
     "get_download_links",
     "get_build_evidence",
     "compare_builds",
+    "create_rebuild_schedule",
+    "list_rebuild_schedules",
+    "update_rebuild_schedule",
+    "delete_rebuild_schedule",
     "create_image_upload",
     "list_images",
     "get_image",
@@ -68,6 +72,7 @@ ENDS = {
     "cancel_build",
     "delete_build",
     "delete_recipe",
+    "delete_rebuild_schedule",
     "delete_image",
     "delete_vm",
     "restore_vm",
@@ -76,6 +81,7 @@ ENDS = {
 }
 NEW_EACH_TIME = {
     "create_build",
+    "create_rebuild_schedule",
     "create_image_upload",
     "create_vm",
     "get_console_link",

@@ -2,9 +2,12 @@
 
 import pytest
 
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.errors import Fault, Verdict
+from domain.plan import plan_of
+from event_store.models.builds import StepDuration
 from service.admission.credentials import OPERATOR
-from service.build_create import create_build
+from service.build_create import BuildWishes, create_build
 from tests.fakes.factory import STRANGER, World, recipe_document
 
 RECIPE = recipe_document()
@@ -64,8 +67,8 @@ async def test_a_repeat_before_the_build_is_visible_is_still_recognized(world: W
 async def test_a_read_side_lost_after_the_start_does_not_lose_the_build(world: World) -> None:
     start = world.workflows.start_build
 
-    async def start_and_lose(request: object) -> None:
-        await start(request)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the same request
+    async def start_and_lose(request: BuildRequest, terms: QueueTerms) -> None:
+        await start(request, terms)
         world.reads.away = True
 
     world.workflows.start_build = start_and_lose  # type: ignore[method-assign]
@@ -113,4 +116,46 @@ async def test_a_wrong_recipe_starts_nothing_and_names_every_problem(world: Worl
 async def test_a_build_can_only_replace_one_of_its_own_organization(world: World) -> None:
     theirs = await create_build(world.factory, STRANGER, RECIPE)
     with pytest.raises(Verdict, match=r"build\.not_found"):
-        await create_build(world.factory, OPERATOR, RECIPE, retry_of=theirs.build_id)
+        await create_build(world.factory, OPERATOR, RECIPE, BuildWishes(retry_of=theirs.build_id))
+
+
+async def test_a_concurrency_key_is_part_of_what_a_request_key_stands_for(world: World) -> None:
+    wishes = BuildWishes(concurrency_key="main", on_conflict="cancel_running")
+    view = await create_build(world.factory, OPERATOR, RECIPE, wishes, request_key="k")
+    assert view.concurrency_key == "main"
+    assert (await create_build(world.factory, OPERATOR, RECIPE, wishes, request_key="k")).replayed
+    for other in (None, wishes.model_copy(update={"on_conflict": "queue"}), BuildWishes(priority="high")):
+        with pytest.raises(Verdict, match=r"request_key\.reused"):
+            await create_build(world.factory, OPERATOR, RECIPE, other, request_key="k")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "code"),
+    [
+        (BuildWishes(on_conflict="queue"), "concurrency_key.missing"),
+        (BuildWishes(concurrency_key="two words"), "concurrency_key.invalid"),
+        (BuildWishes(concurrency_key=""), "concurrency_key.invalid"),
+    ],
+)
+async def test_a_key_that_cannot_be_one_starts_nothing(world: World, wishes: BuildWishes, code: str) -> None:
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, RECIPE, wishes)
+    assert refusal.value.code == code
+    assert world.workflows.started == []
+
+
+async def test_a_plan_bounds_how_many_builds_wait_and_how_many_run(world: World) -> None:
+    caller = OPERATOR.model_copy(update={"plan": "free"})
+    for _ in range(plan_of("free").queued_builds):
+        await create_build(world.factory, caller, RECIPE)
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, caller, RECIPE)
+    assert refusal.value.code == "build.queue_full"
+    assert {terms.most for terms in world.workflows.terms} == {plan_of("free").builds}
+
+
+async def test_how_long_a_build_will_take_is_told_to_the_queue(world: World) -> None:
+    await create_build(world.factory, OPERATOR, RECIPE)
+    world.reads.step_durations = (StepDuration(step="resolve", cached=False, seconds=12, samples=3),)
+    await create_build(world.factory, OPERATOR, RECIPE)
+    assert [terms.seconds for terms in world.workflows.terms] == [None, 12]

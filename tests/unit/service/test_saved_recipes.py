@@ -9,7 +9,7 @@ from domain.artifacts import LOCK, Artifact, Blob
 from domain.build import events as e
 from domain.errors import Problem, Verdict
 from service.admission.credentials import OPERATOR
-from service.build_create import create_build
+from service.build_create import BuildWishes, create_build
 from service.recipe_commands import SaveWish, delete_recipe, save_recipe
 from service.recipe_customize import customize_recipe
 from service.recipes import get_recipe, list_categories, list_recipes, validate_recipe
@@ -187,11 +187,11 @@ async def test_a_build_is_run_again_with_its_recipe_and_its_very_packages(world:
     lock = Artifact(kind="manifest", name=LOCK, blob=Blob(digest="ab" * 32, bytes=5))
     same: dict[str, Any] = {"build_id": BUILD, "org_id": "local", "at": NOW}
     world.build(e.ArtifactsPublished(**same, generation=0, artifacts=(lock,)), build_id=BUILD)
-    view = await create_build(world.factory, OPERATOR, rerun_of="latest", request_key="k")
+    view = await create_build(world.factory, OPERATOR, wishes=BuildWishes(rerun_of="latest"), request_key="k")
     started = world.workflows.started[-1]
     assert (view.rerun_of, started.recipe, started.lock) == (BUILD, recipe_document(), lock.blob)
     assert view.build_id != BUILD
-    repeated = await create_build(world.factory, OPERATOR, rerun_of=BUILD, request_key="k")
+    repeated = await create_build(world.factory, OPERATOR, wishes=BuildWishes(rerun_of=BUILD), request_key="k")
     assert (repeated.replayed, repeated.build_id) == (True, view.build_id)
     reused = await refused(create_build(world.factory, OPERATOR, recipe_document(), request_key="k"))
     assert reused.code == "request_key.reused"
@@ -199,7 +199,7 @@ async def test_a_build_is_run_again_with_its_recipe_and_its_very_packages(world:
 
 async def test_a_build_that_published_no_lock_is_not_run_again_with_other_packages(world: World) -> None:
     world.build(failed(BUILD), build_id=BUILD)
-    verdict = await refused(create_build(world.factory, OPERATOR, rerun_of=BUILD))
+    verdict = await refused(create_build(world.factory, OPERATOR, wishes=BuildWishes(rerun_of=BUILD)))
     assert verdict.code == "build.no_lock"
     assert f"build:{BUILD}" in (verdict.problems[0].next or "")
 
@@ -207,9 +207,11 @@ async def test_a_build_that_published_no_lock_is_not_run_again_with_other_packag
 async def test_a_build_needs_either_a_recipe_or_a_build_to_run_again(world: World) -> None:
     world.build(failed(BUILD), build_id=BUILD)
     assert (await refused(create_build(world.factory, OPERATOR))).code == "argument.conflict"
-    both = create_build(world.factory, OPERATOR, recipe_document(), rerun_of=BUILD)
+    both = create_build(world.factory, OPERATOR, recipe_document(), BuildWishes(rerun_of=BUILD))
     assert (await refused(both)).code == "argument.conflict"
-    assert (await refused(create_build(world.factory, STRANGER, rerun_of=BUILD))).code == "build.not_found"
+    assert (
+        await refused(create_build(world.factory, STRANGER, wishes=BuildWishes(rerun_of=BUILD)))
+    ).code == "build.not_found"
 
 
 @pytest.mark.parametrize("name", ["", "two words", "\0", "x" * 99, "../demo", "Mine"])

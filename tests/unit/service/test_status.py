@@ -14,6 +14,7 @@ from infra.ports import LogRecord
 from service.admission.credentials import OPERATOR
 from service.build_queries import StatusQuery, get_build_status, list_builds
 from tests.fakes.factory import NOW, STRANGER, World, failed
+from workflows.slot_models import QueuePlace
 
 ID = "11111111-1111-4111-8111-111111111111"
 
@@ -233,3 +234,48 @@ async def test_lists_are_paged_newest_first_and_can_be_narrowed(world: World) ->
     assert rest.next_cursor is None
     narrowed = await list_builds(world.factory, OPERATOR, status="failed")
     assert [b.failure for b in narrowed.builds] == ["boot: the guest agent never answered"]
+
+
+def waiting(world: World, position: int, seconds: float | None) -> str:
+    build_id = world.build(build_id=ID)
+    start = None if seconds is None else world.now + timedelta(seconds=seconds)
+    place = QueuePlace(build_id=build_id, position=position, starts_at=start, reason="all hosts are at work")
+    world.workflows.queue = (place,)
+    return build_id
+
+
+async def test_a_build_that_waits_shows_its_place_and_when_it_will_probably_start(world: World) -> None:
+    build_id = waiting(world, 3, 600)
+    world.reads.step_durations = (StepDuration(step="resolve", cached=False, seconds=12, samples=3),)
+    view = await get_build_status(world.factory, OPERATOR, build_id, StatusQuery())
+    assert view.status == "pending"
+    assert view.queue is not None
+    assert (view.queue.position, view.queue.expected_start) == (3, world.now + timedelta(seconds=600))
+    assert view.progress is not None
+    assert view.progress.text == "place 3 in the queue: all hosts are at work"
+    page = await list_builds(world.factory, OPERATOR)
+    assert page.builds[0].queue == view.queue
+
+
+async def test_a_start_that_is_overdue_is_expected_now(world: World) -> None:
+    view = await get_build_status(world.factory, OPERATOR, waiting(world, 1, -30), StatusQuery())
+    assert view.queue is not None
+    assert view.queue.expected_start == world.now
+
+
+async def test_a_queue_that_cannot_be_seen_hides_no_build(world: World) -> None:
+    build_id = waiting(world, 1, None)
+    world.workflows.away = True
+    assert (await get_build_status(world.factory, OPERATOR, build_id, StatusQuery())).queue is None
+    assert (await list_builds(world.factory, OPERATOR)).builds[0].queue is None
+
+
+async def test_a_superseded_build_says_by_which(world: World) -> None:
+    build_id = world.build(
+        e.BuildCancelled(
+            build_id=ID, org_id="local", at=world.now, requested_by="concurrency", reason="superseded by build b2"
+        ),
+        build_id=ID,
+    )
+    view = await get_build_status(world.factory, OPERATOR, build_id, StatusQuery())
+    assert view.cancelled_because == "superseded by build b2"

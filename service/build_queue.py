@@ -1,0 +1,67 @@
+"""Where builds stand that wait for their turn, and under which terms a new one joins them."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+from domain.build.inputs import QueueTerms
+from domain.build.progress import usual_seconds
+from domain.build.state import BuildState
+from domain.caller import Caller
+from domain.errors import Fault, Verdict
+from domain.plan import check_queue, plan_of
+from domain.views import Progress, QueueView
+from service.factory import Factory
+from workflows.slot_models import QueueQuestion
+
+
+async def queue_terms(factory: Factory, caller: Caller, name: str) -> QueueTerms:
+    """Say how a new build of this recipe name takes its turn.
+
+    Requests that come at the same moment do not see each other, so a few more may get in than the plan says.
+
+    Raises:
+        Verdict: `build.queue_full` when too many wait already.
+
+    """
+    plan = plan_of(caller.plan)
+    async with factory.reads.org(caller.org_id) as reads:
+        problems = check_queue(plan, await reads.builds.pending())
+        if problems:
+            raise Verdict(*problems)
+        durations = await reads.builds.durations(name) or await reads.builds.durations()
+    usual = usual_seconds(durations)
+    return QueueTerms(most=plan.builds, seconds=sum(usual.values()) if usual else None)
+
+
+async def places(factory: Factory, org_id: str) -> Mapping[str, QueueView]:
+    """Tell the places of an organization's builds; none when the queue cannot be seen, which hides no build."""
+    now = factory.now()
+    with suppress(Fault):
+        queue = await factory.workflows.build_queue(QueueQuestion(org_id=org_id, now=now))
+        return {
+            place.build_id: QueueView(
+                position=place.position,
+                expected_start=place.starts_at and max(place.starts_at, now),
+                reason=place.reason,
+            )
+            for place in queue.places
+        }
+    return {}
+
+
+async def place_of(factory: Factory, state: BuildState) -> QueueView | None:
+    """Tell the place of one build; nothing if it does not wait."""
+    return (await places(factory, state.org_id)).get(state.build_id) if state.status == "pending" else None
+
+
+def with_wait(progress: Progress, place: QueueView | None, factory: Factory) -> Progress:
+    """Count the wait in what is left, and say that the build waits."""
+    if place is None:
+        return progress
+    left, end = None, None
+    if place.expected_start is not None and progress.expected_seconds is not None:
+        left = round((place.expected_start - factory.now()).total_seconds() + progress.expected_seconds, 1)
+        end = (factory.now() + timedelta(seconds=left)).replace(microsecond=0)
+    text = f"place {place.position} in the queue: {place.reason}"
+    return progress.model_copy(update={"expected_seconds": left, "expected_end": end, "text": text})

@@ -1,0 +1,188 @@
+"""Scheduled rebuilds on a real Temporal server: its own schedule, the looks that it starts, and their builds."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.failures import TypedFailures
+from activities.imaging.models import CompareInput, CompareResult
+from activities.keeping.rebuilds import RebuildActivities
+from activities.keeping.temporal_timetable import TemporalTimetable
+from activities.record_models import RECORD_REBUILD, RecordRebuildInput, RecordResult
+from domain.build.compare import PackageChange
+from domain.errors import Fault
+from domain.rebuild.commands import ChangeSchedule, CreateSchedule, DeleteSchedule
+from domain.rebuild.decide import decide
+from domain.rebuild.events import RebuildEvent
+from domain.rebuild.facts import RebuildFacts
+from domain.rebuild.inputs import Look
+from domain.rebuild.names import temporal_id
+from domain.rebuild.state import ScheduleState, fold
+from tests.fakes.rebuilds import kept_schedule
+from tests.fakes.recording import FakeRecording
+from workflows import policies
+from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.connect import connected
+from workflows.rebuild_client import RebuildClient
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+UPDATE = PackageChange(name="openssl", before="3.0.1", after="3.0.2")
+
+
+@dataclass
+class Past:
+    """The log, and what the packages are."""
+
+    stream: list[RebuildEvent] = field(default_factory=list[RebuildEvent])
+    builds: FakeRecording = field(default_factory=FakeRecording)
+    building: str | None = None
+    last_build: str | None = "before"
+    found: CompareResult = field(default_factory=lambda: CompareResult(packages="p1", total=200))
+    failures: list[Fault] = field(default_factory=list[Fault])
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def state(self) -> ScheduleState:
+        state = fold(tuple(self.stream))
+        assert state is not None
+        return state
+
+    async def facts(self, schedule_id: str) -> RebuildFacts | None:
+        if not self.stream or self.state.deleted or self.state.schedule_id != schedule_id:
+            return None
+        manifest = None if self.last_build is None else "m"
+        return RebuildFacts(schedule=self.state, building=self.building, last_build=self.last_build, manifest=manifest)
+
+    @activity.defn(name=RECORD_REBUILD)
+    async def record_rebuild(self, request: RecordRebuildInput) -> RecordResult:
+        new = decide(fold(tuple(self.stream)), request.command, now=request.at)
+        self.stream.extend(new)
+        if request.command.kind == "record_look":
+            self.looked.set()
+        return RecordResult(version=len(self.stream), appended=len(new))
+
+    @activity.defn
+    async def compare_packages(self, request: CompareInput) -> CompareResult:
+        if self.failures:
+            raise self.failures.pop()
+        return self.found
+
+
+@dataclass
+class Office:
+    """Core and host, the client, and one schedule."""
+
+    client: Client
+    past: Past
+    rebuilds: RebuildClient
+    schedule_id: str
+
+    async def look(self) -> Look:
+        """Have it look now, and return what it found."""
+        self.past.looked.clear()
+        await self.rebuilds.look_now(self.schedule_id)
+        await asyncio.wait_for(self.past.looked.wait(), 60)
+        assert self.past.state.last is not None
+        return self.past.state.last.look
+
+    async def entry(self) -> Any:
+        return await self.client.get_schedule_handle(temporal_id(self.schedule_id)).describe()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def office(environment: WorkflowEnvironment) -> AsyncGenerator[Office]:
+    """A schedule, made as callers make one."""
+    address = environment.client.service_client.config.target_host
+    client = await Client.connect(address, data_converter=pydantic_data_converter)
+    past = Past()
+    core = Worker(
+        client,
+        task_queue=policies.CORE_QUEUE,
+        workflows=list(WORKFLOWS),
+        activities=[
+            past.record_rebuild,
+            past.builds.record_build,
+            past.builds.find_usual_durations,
+            *RebuildActivities(past, TemporalTimetable(client, policies.CORE_QUEUE)).all(),
+        ],
+        interceptors=[TypedFailures()],
+        workflow_runner=workflow_runner(),
+    )
+    host = Worker(
+        client,
+        task_queue=policies.IMAGING_QUEUE,
+        activities=[past.compare_packages],
+        interceptors=[TypedFailures()],
+    )
+    made = Office(client, past, RebuildClient(connected(client)), str(uuid.uuid4()))
+    async with core, host:
+        await made.rebuilds.create(CreateSchedule(request=kept_schedule(made.schedule_id)))
+        yield made
+        for build_id in past.builds.streams:
+            await client.get_workflow_handle(f"build-{build_id}").terminate("the test is over")
+        await made.rebuilds.delete(past.state, DeleteSchedule(command_id="end", requested_by="me"))
+
+
+async def test_a_schedule_is_in_the_timetable_as_the_log_has_it(office: Office) -> None:
+    entry = await office.entry()
+    assert entry.schedule.spec.intervals[0].every.total_seconds() == 86_400
+    assert await office.rebuilds.next_look(office.schedule_id) is not None
+    pause = ChangeSchedule(command_id="c", requested_by="me", paused=True)
+    await office.rebuilds.change(office.past.state, pause)
+    assert office.past.state.paused
+    assert (await office.entry()).schedule.state.paused
+    assert await office.rebuilds.next_look(office.schedule_id) is None
+
+
+async def test_without_updates_nothing_is_built(office: Office) -> None:
+    look = await office.look()
+    assert (look.outcome, look.build_id) == ("unchanged", None)
+    assert not office.past.builds.streams
+
+
+async def test_an_update_starts_one_build_that_says_why(office: Office) -> None:
+    office.past.found = CompareResult(packages="p2", total=200, changed=1, changes=(UPDATE,))
+    look = await office.look()
+    assert look.outcome == "started"
+    assert look.build_id is not None
+    await asyncio.wait_for(office.past.builds.reached(look.build_id, "pending"), 60)
+    build = office.past.builds.state(look.build_id)
+    assert build.why == "1 of 200 packages changed since build before: openssl 3.0.1 → 3.0.2"
+    assert build.requested_by == "schedule of operator"
+    again = await office.look()
+    assert (again.outcome, again.build_id) == ("already_tried", look.build_id)
+    assert len(office.past.builds.streams) == 1
+
+
+async def test_a_recipe_that_was_never_built_is_built(office: Office) -> None:
+    office.past.last_build = None
+    office.past.found = CompareResult(packages="p1", total=200, changed=200)
+    look = await office.look()
+    assert (look.outcome, look.summary) == (
+        "started",
+        "no build of this recipe has completed yet; it has 200 packages",
+    )
+    assert look.build_id is not None
+    await asyncio.wait_for(office.past.builds.reached(look.build_id, "pending"), 60)
+
+
+async def test_a_build_under_way_is_not_joined_by_another(office: Office) -> None:
+    office.past.building = "running"
+    look = await office.look()
+    assert (look.outcome, look.build_id) == ("already_building", "running")
+
+
+async def test_a_mirror_that_does_not_answer_is_asked_again(office: Office) -> None:
+    office.past.failures = [Fault.because("mirror.unreachable", "no answer")]
+    assert (await office.look()).outcome == "unchanged"
