@@ -68,10 +68,12 @@ def _validated(filled: object, problems: list[Problem]) -> Suite:
         # Strict validation takes JSON arrays for tuples only when it reads JSON itself.
         return Suite.model_validate_json(json.dumps(filled, ensure_ascii=False, allow_nan=False), strict=True)
     except ValidationError as error:
-        # A value whose reference is unknown has its problem already.
-        found = [d for d in error.errors(include_url=False) if not _is_echo(d) and not templated(d["input"])]
+        told = {problem.path for problem in problems}
+        wrong = [(explain(d), d["input"]) for d in error.errors(include_url=False) if not _is_echo(d)]
+        # A value whose reference is unknown has its problem already; what only looks like one has not.
+        found = [problem for problem, value in wrong if not (templated(value) and problem.path in told)]
         # A value of several possible types is wrong once, not once for each of them.
-        once = {(problem.code, problem.path): problem for problem in reversed(list(map(explain, found)))}
+        once = {(problem.code, problem.path): problem for problem in reversed(found)}
         problems += once.values()
         raise Verdict(*sorted(problems, key=lambda p: p.path or "")[:MAX_PROBLEMS]) from None
 

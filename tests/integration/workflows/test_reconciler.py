@@ -21,7 +21,7 @@ from temporalio.worker import Worker
 from activities.failures import TypedFailures
 from activities.keeping.activities import KeepingActivities
 from activities.keeping.temporal_engine import TemporalEngine
-from domain.build.inputs import BuildRequest
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.errors import Fault
 from domain.test_run.inputs import RunRequest
 from domain.vm.orders import DeleteVm
@@ -306,7 +306,7 @@ async def test_what_is_terminated_before_the_log_has_it_is_recorded_and_ended(wo
 
     # Nobody works yet, so that each is over before its first step.
     build = BuildRequest(build_id=build_id, org_id="org", requested_by="tester", recipe={"name": "early"})
-    await FactoryClient(connected).start_build(build)
+    await FactoryClient(connected).start_build(build, QueueTerms())
     run = RunRequest(run_id=run_id, org_id="org", requested_by="tester", input_digest="d", plan=suite_plan())
     await SuiteClient(connected).start_run(run)
     machine = request(vm_id)

@@ -76,6 +76,11 @@ def test_parameters_keep_their_type_where_they_stand_alone() -> None:
     assert found(document, port=99999) == {"cases[0].steps[0].assertion.params.port": "suite.bad_value"}
 
 
+def test_a_wrong_value_that_spells_out_a_reference_is_refused_like_another() -> None:
+    assert found(suite(name="$${param:x}")) == {"name": "suite.bad_value"}
+    assert found(suite(name="${param:x}")) == {"name": "suite.unknown_parameter"}
+
+
 def test_references_are_filled_in_where_they_are_part_of_a_text() -> None:
     document = steps({"type": "http_responds", "params": {"url": "http://${slot:web}:${param:port}/"}})
     document["parameters"] = [{"name": "port", "default": 8080}]
