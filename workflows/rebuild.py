@@ -76,7 +76,7 @@ class RebuildWorkflow:
         compared = await self._compare(facts)
         if isinstance(compared, Look):
             return compared
-        if not compared.changed:
+        if not compared.changed and facts.last_build is not None:
             return Look(
                 outcome="unchanged",
                 packages=compared.packages,
