@@ -54,17 +54,22 @@ async def test_a_changed_recipe_is_built_compared_and_searched_and_its_history_i
     stack: Stack, session: FactorySession, tmp_path: Path
 ) -> None:
     first = await _verified(session)
-    edits = [{"edit": "add_startup_script", "name": "hello", "script": "echo hello"}]
+    there = {"type": "file_exists", "params": {"path": "/srv/hello"}}
+    edits = [
+        {"edit": "add_startup_script", "name": "hello", "script": "touch /srv/hello"},
+        {"edit": "add_test", "description": "hello", "assertions": [there]},
+    ]
     changed = await session.call("customize_recipe", {"recipe": f"build:{first['build_id']}", "edits": edits})
-    assert [change["path"] for change in changed["changes"]] == ["startupScripts.hello"]
+    assert {change["path"] for change in changed["changes"]} == {"startupScripts.hello", "tests.hello"}
     second = await session.call("create_build", {"recipe": changed["recipe"]})
     view = await until_ended(session, second["build_id"], deadline=BUILD_SECONDS)
     assert view["status"] == "completed", view["failure"]
     compared = await session.call("compare_builds", {"before": first["build_id"], "after": "latest"})
-    assert [change["path"] for change in compared["recipe"]] == ["startupScripts.hello"]
+    assert {change["path"] for change in compared["recipe"]} == {"startupScripts.hello", "tests.hello"}
     assert compared["packages"]["before"] == compared["packages"]["after"]
     assert [image["identical"] for image in compared["images"]] == [False, False]
-    assert any("hello" in change["description"] for change in compared["assertions"])
+    assert {change["image"] for change in compared["assertions"]} == {"qcow2", "iso"}, "the new test, on each"
+    assert all(change["after"] and "before" not in change for change in compared["assertions"])
 
     found = await session.call("get_build_log", {"build_id": second["build_id"], "search": "digest", "context": 1})
     assert any(line.get("match") for line in found["lines"])
