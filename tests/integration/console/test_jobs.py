@@ -15,7 +15,10 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def http(front_stack: FrontStack) -> AsyncGenerator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(front_stack.url, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    # An address of its own: how many guests an address may bring is limited, and other tests bring theirs.
+    connector = aiohttp.TCPConnector(local_addr=("127.7.7.7", 0))
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(front_stack.url, connector=connector, cookie_jar=jar) as session:
         yield session
 
 
