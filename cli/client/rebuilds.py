@@ -1,5 +1,6 @@
 """The rebuild commands: schedule, list, change, delete."""
 
+import sys
 import uuid
 from functools import partial
 from typing import Annotated, Any
@@ -67,9 +68,25 @@ def update(
 
 
 @rebuilds.command("delete", epilog=EPILOG)
-def delete(schedule_id: ScheduleId, *, as_json: AsJson = False) -> None:
+def delete(
+    schedule_id: ScheduleId,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Delete a schedule. Builds that it started stay."""
-    run(partial(_change, tool="delete_rebuild_schedule", given=schedule_id, changes={}), as_json=as_json)
+    run(partial(delete_schedule, given=schedule_id, yes=yes), as_json=as_json)
+
+
+async def delete_schedule(session: Tools, output: Output, *, given: str, yes: bool) -> int:
+    """Delete a schedule. Asks first, unless `yes`."""
+    schedule_id = await _resolve(session, given)
+    if not yes:
+        if not sys.stdin.isatty():
+            message = "Deleting forgets the schedule for good, and nobody can be asked here."
+            raise UsageFailure(Problem(code="client.needs_confirmation", message=message, next="Give --yes."))
+        typer.confirm(f"Delete rebuild schedule {schedule_id}?", abort=True)
+    return await _change(session, output, tool="delete_rebuild_schedule", given=schedule_id, changes={})
 
 
 async def _list(session: Tools, output: Output) -> int:
