@@ -47,6 +47,8 @@ def _vm(view: VmView) -> Iterable[str]:
     for command in view.commands:
         yield f"  {command.command} {command.status}, by {command.requested_by}"
         yield from (f"    {line}" for problem in command.problems for line in problem_lines(problem))
+    for history in view.histories:
+        yield f"{history.name} ({history.bytes} bytes, sha256 {history.sha256}): {history.url}"
     yield from (line for line in (view.note, view.next and f"Next: {view.next}") if line)
 
 

@@ -6,16 +6,20 @@ from contextlib import suppress
 from domain.caller import Caller
 from domain.errors import Fault
 from domain.model import Value
+from domain.views import DownloadLink
+from domain.vm.inputs import workflow_id
 from domain.vm.state import RESTING, VmState, VmStatus
 from domain.vm.views import SnapshotList, VmPage, VmView
 from service.build_queries import LONGEST_WAIT
 from service.factory import Factory
+from service.histories import kept_histories
 from service.permissions import require
 from service.vm_lookup import visible_vm
 from service.vm_view import accepted, snapshot_view, summary, vm_view
 
 MOST_VMS = 50
 MOST_SNAPSHOTS = 80
+_MOST_HISTORIES = 2
 
 
 class VmListQuery(Value):
@@ -69,7 +73,8 @@ async def get_vm(
         state = await visible_vm(factory, caller, vm_id)
     if state is None:
         return accepted(vm_id)
-    return vm_view(state, now=factory.now(), position=await _position(factory, state))
+    position, histories = await _position(factory, state), await _histories(factory, state)
+    return vm_view(state, now=factory.now(), position=position, histories=histories)
 
 
 async def list_snapshots(factory: Factory, caller: Caller, vm_id: str, limit: int = 20) -> SnapshotList:
@@ -106,3 +111,11 @@ async def _position(factory: Factory, state: VmState) -> int | None:
         waiting = (await factory.vms.fleet()).waiting
         return waiting.index(state.vm_id) + 1 if state.vm_id in waiting else None
     return None
+
+
+async def _histories(factory: Factory, state: VmState) -> tuple[DownloadLink, ...]:
+    """Link to what is kept of the workflow once the machine is deleted, which can be shown without too."""
+    if state.status == "deleted":
+        with suppress(Fault):
+            return (await kept_histories(factory, workflow_id(state.vm_id)))[-_MOST_HISTORIES:]
+    return ()

@@ -5,6 +5,7 @@ from typing import Final
 
 from domain.budget import ROW_CHARACTERS, VIEW_BYTES, that_fit
 from domain.text import clean_untrusted
+from domain.views import DownloadLink
 from domain.vm.inputs import workflow_id
 from domain.vm.state import OrderState, SnapshotState, VmState
 from domain.vm.views import SnapshotView, VmImageView, VmOrderView, VmSummary, VmView
@@ -53,7 +54,13 @@ def accepted(vm_id: str, *, name: str = "", replayed: bool = False) -> VmView:
 
 
 def vm_view(
-    state: VmState, *, now: datetime, replayed: bool = False, visible: bool = True, position: int | None = None
+    state: VmState,
+    *,
+    now: datetime,
+    replayed: bool = False,
+    visible: bool = True,
+    position: int | None = None,
+    histories: tuple[DownloadLink, ...] = (),
 ) -> VmView:
     """Describe a machine; what a guest or a program wrote is cleaned and clipped."""
     spec = state.spec
@@ -93,6 +100,7 @@ def vm_view(
         problems=that_fit([clipped(problem) for problem in state.problems[:_MOST_PROBLEMS]], VIEW_BYTES // 3),
         snapshots=tuple(snapshot_view(snapshot) for snapshot in state.snapshots[-_MOST_SNAPSHOTS:]),
         commands=tuple(_order(order) for order in state.orders[-_MOST_COMMANDS:]),
+        histories=histories,
         note=state.note,
         next=_next(state),
     )

@@ -13,13 +13,13 @@ from cli.client import exits
 from cli.client.failures import TransferFailed, Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.tools import Tools
-from cli.client.transfer import open_client
+from cli.client.transfer import fetch, open_client
 from cli.client.vm_ids import ALL_SNAPSHOTS, resolve_snapshot, resolve_vm
 from cli.client.vm_view import exit_code, follow_vm, parse_vm, render_vm, snapshot_table, vm_table
 from cli.client.words import plain
 from domain.console import ConsoleLink
 from domain.errors import Problem
-from domain.vm.views import CommandView, ScreenshotView, SnapshotList, VmPage
+from domain.vm.views import CommandView, ScreenshotView, SnapshotList, VmPage, VmView
 
 
 @dataclass
@@ -81,14 +81,33 @@ async def create_vm(  # noqa: PLR0913 - the command's options
     return await _done(session, output, answer, wait=wait, followed=followed)
 
 
-async def show_vm(session: Tools, output: Output, *, given: str) -> int:
-    """Show one machine as it is now."""
+async def show_vm(session: Tools, output: Output, *, given: str, histories: Path | None = None) -> int:
+    """Show one machine as it is now, and save what is kept of its workflow in the folder `histories`."""
     answer = await session.call("get_vm", {"vm_id": await resolve_vm(session, given)})
+    view = parse_vm(answer)
     if output.as_json:
         output.json(answer)
     else:
-        render_vm(parse_vm(answer), output.out)
+        render_vm(view, output.out)
+    if histories is not None:
+        await _save_histories(view, histories, output)
     return exits.OK
+
+
+async def _save_histories(view: VmView, folder: Path, output: Output) -> None:
+    if not view.histories:
+        raise TransferFailed(
+            Problem(
+                code="vm.no_history",
+                message=f"Nothing is kept (yet) of what the machine's workflow did; it is {view.status}.",
+                retryable=True,
+                next="Ask some minutes after the machine was deleted.",
+            )
+        )
+    async with open_client() as client:
+        for link in view.histories:
+            path = await fetch(client, link, folder, lambda _: None)
+            output.notes.print(plain(f"saved {path}"), soft_wrap=True)
 
 
 async def command_vm(  # noqa: PLR0913 - what every command has

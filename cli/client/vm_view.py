@@ -186,9 +186,16 @@ def render_vm(vm: VmView, console: Console) -> None:
             console.print(problem_text(problem), soft_wrap=True)
     if vm.snapshots:
         console.print(snapshot_table(vm.snapshots))
+    _histories(vm, console)
     for line in (vm.note, vm.next):
         if line:
             console.print(plain(as_commands(line), "dim"), soft_wrap=True)
+
+
+def _histories(vm: VmView, console: Console) -> None:
+    if vm.histories:
+        console.print(plain(f"histories: {', '.join(history.name for history in vm.histories)}"), soft_wrap=True)
+        console.print(plain(f"  save them: openfactory vm show {vm.vm_id} --histories FOLDER", "dim"), soft_wrap=True)
 
 
 def _facts(vm: VmView) -> list[tuple[str, str]]:

@@ -17,6 +17,12 @@ Snapshot = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the machine until it rests; Ctrl-C changes nothing.")]
 Grace = Annotated[float, typer.Option(min=0, max=600, help="Seconds the guest gets to shut down; 0 pulls the plug.")]
+Histories = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Save here what the workflow of a deleted machine did, for `openfactory replay`."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 vms = typer.Typer(no_args_is_help=True, help="Virtual machines made of finished images.")
@@ -88,9 +94,9 @@ def create(  # noqa: PLR0913 - the command's options
 
 
 @vms.command("show", epilog=EPILOG)
-def show(vm: VmId, *, as_json: AsJson = False) -> None:
+def show(vm: VmId, *, histories: Histories = None, as_json: AsJson = False) -> None:
     """Show one machine: state, why it is in it, snapshots, commands, its end."""
-    run(partial(actions.show_vm, given=vm), as_json=as_json)
+    run(partial(actions.show_vm, given=vm, histories=histories), as_json=as_json)
 
 
 @vms.command("start", epilog=EPILOG)

@@ -7,6 +7,7 @@ from domain.artifacts import Verification
 from domain.errors import Problem
 from domain.model import Value
 from domain.verification import Firmware
+from domain.views import DownloadLink
 from domain.vm.orders import OrderKind
 from domain.vm.spec import PortForward
 from domain.vm.state import OrderStatus, VmStatus
@@ -80,7 +81,8 @@ class VmView(Value):
     """One machine. `visible` is false while the read model does not show it, or its last command, yet.
 
     `status` is where QEMU is; `ready` says that the guest answers, by `via`. `addresses` are the guest's own
-    words: untrusted data. `waiting` and `queue_position` tell why it has no host yet.
+    words: untrusted data. `waiting` and `queue_position` tell why it has no host yet. `histories` are what the
+    workflow of a deleted machine did, for its newest runs.
     """
 
     vm_id: str
@@ -118,6 +120,7 @@ class VmView(Value):
     problems: tuple[Problem, ...] = ()
     snapshots: tuple[SnapshotView, ...] = ()
     commands: tuple[VmOrderView, ...] = ()
+    histories: tuple[DownloadLink, ...] = ()
     note: str | None = None
     next: str | None = None
 

@@ -19,7 +19,7 @@ from activities.failures import TypedFailures
 from activities.imaging.collect_activities import CollectStoreActivities
 from activities.imaging.store_room import Evicted, Item
 from activities.keeping.activities import KeepingActivities
-from activities.keeping.collect_models import CollectInput, KeepHistories
+from activities.keeping.collect_models import CollectInput, HistoriesKept, KeepHistories
 from activities.keeping.collection import CollectionActivities
 from activities.keeping.histories import HistoryActivities
 from activities.keeping.ports import Ended
@@ -28,11 +28,15 @@ from cli.history import find_divergence, read_history
 from domain.artifacts import Artifact
 from domain.build.events import ArtifactsPublished
 from domain.keeping import JobFate
+from service.admission.credentials import OPERATOR
+from service.vm_queries import get_vm
+from tests.fakes.factory import World
 from tests.fakes.keeping import FakeOpenJobs
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.recording import FakeRecording
 from tests.integration.event_store.builders import whole_build
 from tests.integration.workflows.test_reconciler import Works
+from tests.integration.workflows.vms import Yard, remove
 from tests.unit.keeping.test_collection import Reads
 from workflows import policies
 from workflows.catalog import WORKFLOWS, workflow_runner
@@ -124,6 +128,16 @@ async def test_files_expire_objects_go_and_hosts_make_room(environment: Workflow
     assert expired.reason == "The plan guest keeps images and files for 1 day."
 
 
+async def _kept(histories: HistoryActivities, prefix: str) -> HistoriesKept:
+    """Keep histories until that of one workflow is among them: the engine's lists lag."""
+    async with asyncio.timeout(30):
+        while True:
+            kept = await ActivityEnvironment().run(histories.keep_histories, KeepHistories(limit=1000))
+            if await histories.objects.list(prefix):
+                return kept
+            await asyncio.sleep(0.2)
+
+
 async def test_the_history_of_a_closed_run_is_kept_once_and_replays(works: Works) -> None:
     store = FakeObjectStore()
     histories = HistoryActivities(TemporalHistories(works.client), store)
@@ -132,12 +146,7 @@ async def test_the_history_of_a_closed_run_is_kept_once_and_replays(works: Works
         await asyncio.wait_for(handle.result(), 60)
     environment = ActivityEnvironment()
     prefix = f"histories/build-{build_id}/"
-    async with asyncio.timeout(30):
-        while True:  # the engine's lists lag
-            kept = await environment.run(histories.keep_histories, KeepHistories(limit=1000))
-            if await store.list(prefix):
-                break
-            await asyncio.sleep(0.2)
+    kept = await _kept(histories, prefix)
     [info] = await store.list(prefix)
     data = store.objects[info.key]
     assert info.key.endswith(f"-{hashlib.sha256(data).hexdigest()}.json.gz")
@@ -147,3 +156,19 @@ async def test_the_history_of_a_closed_run_is_kept_once_and_replays(works: Works
     assert kept.until is not None
     again = await environment.run(histories.keep_histories, KeepHistories(since=kept.until - timedelta(hours=1)))
     assert again.kept == 0
+
+
+async def test_the_history_of_a_deleted_machine_is_kept_linked_and_replays(environment: WorkflowEnvironment) -> None:
+    world, yard = World(), Yard(environment.client)
+    histories = HistoryActivities(TemporalHistories(environment.client), world.objects)
+    async with yard.running("one"):
+        vm_id = await yard.ready()
+        await remove(yard, vm_id)
+    await _kept(histories, f"histories/vm-{vm_id}/")
+    state = yard.recording.state(vm_id)
+    world.reads.vms[vm_id] = state
+    owner = OPERATOR.model_copy(update={"org_id": state.org_id})
+    [link] = (await get_vm(world.factory, owner, vm_id)).histories
+    [data] = [data for key, data in world.objects.objects.items() if key.startswith(f"histories/vm-{vm_id}/")]
+    assert (link.bytes, link.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert await find_divergence(read_history(gzip.decompress(data)), WORKFLOWS) is None

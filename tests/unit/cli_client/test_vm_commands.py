@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 
 from cli.client import vm_actions as actions
-from cli.client.failures import ClientFailure, Unreachable, UsageFailure
+from cli.client.failures import ClientFailure, TransferFailed, Unreachable, UsageFailure
 from cli.client.vm_ids import resolve_snapshot, resolve_vm
 from cli.client.vm_view import follow_vm
 from domain.errors import Problem
@@ -235,6 +235,18 @@ async def test_lists_are_tables_or_json() -> None:
     screen = Screen()
     await actions.list_vms(FakeTools(list_vms={"vms": []}), screen.output, query={"limit": 20})
     assert "vm create" in screen.out
+
+
+async def test_a_deleted_machine_names_its_histories_and_without_one_none_is_saved(tmp_path: Path) -> None:
+    history = {"kind": "history", "name": "history-20300101T000000.json.gz", "bytes": 7, "sha256": "ee" * 32}
+    history |= {"verification": "unverified", "url": "http://x/y", "expires_at": AT}
+    screen = Screen()
+    tools = FakeTools(get_vm=[vm_answer(status="deleted", histories=[history]), vm_answer(status="deleted")])
+    await actions.show_vm(tools, screen.output, given=VM_ID)
+    assert "histories: history-20300101T000000.json.gz" in screen.out
+    assert f"openfactory vm show {VM_ID} --histories FOLDER" in screen.out
+    with pytest.raises(TransferFailed, match=r"vm\.no_history"):
+        await actions.show_vm(tools, Screen().output, given=VM_ID, histories=tmp_path)
 
 
 async def test_what_a_guest_says_cannot_steer_the_terminal() -> None:

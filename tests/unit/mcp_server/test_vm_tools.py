@@ -83,6 +83,18 @@ async def test_a_machine_in_every_trouble_is_told_in_words(connect: Connect, wor
     assert "UNVERIFIED" in text
 
 
+async def test_a_deleted_machine_names_what_is_kept_of_its_workflow(connect: Connect, world: World) -> None:
+    world.objects.objects[f"histories/vm-{VM}/20300101T000000-run-{'ee' * 32}.json.gz"] = b"history"
+    world.vms.have(request(VM, org_id="local"))
+    world.vms.tell(VM, c.RecordDeleting(requested_by="me", reason="x"), c.RecordDeleted(removed=1))
+    async with connect() as client:
+        result = await client.call_tool("get_vm", {"vm_id": VM})
+    assert result.structured_content is not None
+    [history] = result.structured_content["histories"]
+    assert (history["kind"], history["sha256"]) == ("history", "ee" * 32)
+    assert f"history-20300101T000000.json.gz (7 bytes, sha256 {'ee' * 32}): {history['url']}" in text_of(result)
+
+
 async def test_a_page_of_fifty_machines_stays_small(connect: Connect, world: World) -> None:
     for number in range(60):
         world.vms.have(request(f"22222222-2222-4222-8222-{number:012d}", org_id="local"))

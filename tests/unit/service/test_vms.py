@@ -11,6 +11,7 @@ from domain.vm import commands as c
 from domain.vm import orders as o
 from service import vm_commands, vm_create, vm_guest, vm_queries
 from service.admission.credentials import OPERATOR
+from service.downloads import open_download
 from service.vm_create import VmWish
 from service.vm_guest import GuestCommand
 from service.vm_queries import VmListQuery
@@ -138,6 +139,26 @@ async def test_a_list_leaves_deleted_ones_out_unless_they_are_asked_for(world: W
     assert (await vm_queries.list_vms(world.factory, OPERATOR, VmListQuery())).vms == ()
     gone = (await vm_queries.list_vms(world.factory, OPERATOR, VmListQuery(deleted=True))).vms
     assert [vm.status for vm in gone] == ["deleted"]
+
+
+async def test_what_the_workflow_of_a_deleted_machine_did_is_linked_for_its_own_organization(world: World) -> None:
+    for run in ("20300101T000000-1", "20300102T000000-2", "20300103T000000-3"):
+        world.objects.objects[f"histories/vm-{VM}/{run}-{'ee' * 32}.json.gz"] = b"history"
+    have(world)
+    assert (await vm_queries.get_vm(world.factory, OPERATOR, VM)).histories == ()
+    world.vms.tell(VM, c.RecordDeleting(requested_by="me", reason="x"), c.RecordDeleted(removed=1))
+    histories = (await vm_queries.get_vm(world.factory, OPERATOR, VM)).histories
+    assert [(h.name, h.bytes, h.sha256) for h in histories] == [
+        ("history-20300102T000000.json.gz", 7, "ee" * 32),
+        ("history-20300103T000000.json.gz", 7, "ee" * 32),
+    ]
+    token, name = histories[-1].url.split("/")[-2:]
+    assert (await open_download(world.factory, token, name)).bytes == 7
+    with pytest.raises(Verdict, match=r"vm\.not_found"):
+        await vm_queries.get_vm(world.factory, STRANGER, VM)
+    world.objects.away = True
+    view = await vm_queries.get_vm(world.factory, OPERATOR, VM)
+    assert (view.status, view.histories) == ("deleted", ())
 
 
 async def test_a_machine_in_the_queue_tells_its_place(world: World) -> None:
