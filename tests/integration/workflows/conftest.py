@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.failures import TypedFailures
 from domain.build.inputs import BuildRequest, QueueTerms, VerifyPolicy
@@ -180,3 +181,19 @@ def factory(environment: WorkflowEnvironment) -> Factory:
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - autouse
     """Try again sooner than in life; as often."""
     monkeypatch.setattr(policies.FAULTS, "initial_interval", timedelta(seconds=0.1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tried_once() -> Generator[None]:  # pyright: ignore[reportUnusedFunction] - autouse
+    """Have the sandbox try each workflow's import once, not again for the worker of every test: that takes seconds."""
+    tried: set[type] = set()
+    try_out = SandboxedWorkflowRunner.prepare_workflow
+
+    def prepare(runner: SandboxedWorkflowRunner, definition: Any) -> None:
+        if definition.cls not in tried:
+            try_out(runner, definition)
+            tried.add(definition.cls)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SandboxedWorkflowRunner, "prepare_workflow", prepare)
+        yield
