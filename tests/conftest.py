@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+
+from tests.lanes import Lanes
 
 # How long a machine takes to make an example says nothing about the code.
 settings.register_profile("factory", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,6 +52,12 @@ def pytest_configure() -> None:
     for name in [n for n in os.environ if n.startswith(_CONFIGURATION) and not n.startswith(_KEPT)]:
         del os.environ[name]
     sys.addaudithook(_guard.hook)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
+    """Share out the tests among several workers."""
+    return Lanes(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(autouse=True)
