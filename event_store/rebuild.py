@@ -1,7 +1,7 @@
 """Makes a read model anew from the log, beside the old one, and swaps them in one transaction."""
 
 import gc
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -29,15 +29,23 @@ class Rebuilt(Value):
     rows: int
 
 
-def rebuild_projections(owner_url: str) -> tuple[Rebuilt, ...]:
-    """Rebuild every read model; the factory may go on working meanwhile.
+def rebuild_projections(owner_url: str, projections: Sequence[Projection[Any]] = PROJECTIONS) -> tuple[Rebuilt, ...]:
+    """Rebuild read models, every one if none are named; the factory may go on working meanwhile.
+
+    The log is folded in memory up to now, in one reading for all of them. Then each gets a new table, catches up
+    while the projector waits, and takes the old one's place.
 
     Raises:
         Fault: `log.unreadable_event` or `projection.gap`; the old rows then stay.
 
     """
-    with _collector_paused():
-        return tuple(rebuild_projection(owner_url, projection) for projection in PROJECTIONS)
+    folds = [_Fold(projection) for projection in projections]
+    with _collector_paused(), psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_REBUILD_LOCK,))
+        _read_on(connection, folds)
+        for fold in folds:
+            _make_and_swap(connection, fold)
+    return tuple(Rebuilt(name=fold.projection.name, events=fold.events, rows=len(fold.states)) for fold in folds)
 
 
 @contextmanager
@@ -52,53 +60,22 @@ def _collector_paused() -> Generator[None]:
             gc.enable()
 
 
-def rebuild_projection(owner_url: str, projection: Projection[S]) -> Rebuilt:
-    """Fold the log in memory up to now, fill a new table, catch up while the projector waits, swap."""
-    fresh = f"{projection.name}_rebuilt"
-    fold = _Fold(projection)
-    with psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_REBUILD_LOCK,))
-        fold.read_on(connection)
-        with connection.transaction():
-            _make_filled(connection, projection, fresh, fold.take_changed())
-        with connection.transaction():
-            _catch_up_and_swap(connection, projection, fresh, fold)
-    return Rebuilt(name=projection.name, events=fold.events, rows=len(fold.states))
-
-
-def _catch_up_and_swap(connection: Connection[Any], projection: Projection[S], fresh: str, fold: "_Fold[S]") -> None:
-    # The projector takes this row's lock for every batch, so from here on it waits.
-    connection.execute(
-        SQL("SELECT 1 FROM {} WHERE name = %s FOR UPDATE").format(Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)),
-        (projection.name,),
-    )
-    fold.read_on(connection)
-    late = fold.take_changed()
-    with connection.cursor() as cursor:
-        cursor.executemany(projection.upsert(fresh), [projection.row(state) for state in late.values()])
-    _swap(connection, projection, fresh, fold.position)
-    for key, state in late.items():
-        connection.execute("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, f"{key} {state.version}"))
-
-
 class _Fold(Generic[S]):
-    """The states of all aggregates, folded as far as the log was read."""
+    """The states of one read model's aggregates, folded as far as the log was read."""
 
     def __init__(self, projection: Projection[S]) -> None:
+        self.projection = projection
         self.position = 0
         self.events = 0
         self.states: dict[str, S] = {}
         self._changed: set[str] = set()
-        self._projection = projection
 
-    def read_on(self, connection: Connection[Any]) -> None:
-        """Fold what the log holds behind the position."""
-        for position, placed in _events(connection, self.position, self._projection.events):
-            self.position = position
-            self.events += 1
-            key = str(placed.stream)
-            self.states[key] = self._projection.apply(self.states.get(key), placed)
-            self._changed.add(key)
+    def add(self, placed: StreamEvent) -> None:
+        """Fold the next event."""
+        self.events += 1
+        key = str(placed.stream)
+        self.states[key] = self.projection.apply(self.states.get(key), placed)
+        self._changed.add(key)
 
     def take_changed(self) -> dict[str, S]:
         """Give the states that changed since the last time."""
@@ -106,17 +83,52 @@ class _Fold(Generic[S]):
         return {key: self.states[key] for key in changed}
 
 
-def _events(connection: Connection[Any], after: int, names: frozenset[str]) -> Iterator[tuple[int, StreamEvent]]:
-    query = SQL(
-        "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
-        "WHERE notification_id > %s AND topic <> ALL(%s) ORDER BY notification_id"
-    ).format(Identifier(LOG_SCHEMA, LOG_TABLE))
+def _read_on(connection: Connection[Any], folds: Sequence[_Fold[Any]]) -> None:
+    """Fold what the log holds behind the position, which is the same of all."""
+    takers = {name: fold for fold in folds for name in fold.projection.events}
+    where = SQL("FROM {} WHERE notification_id > %s").format(Identifier(LOG_SCHEMA, LOG_TABLE))
+    after = folds[0].position
     # A cursor on the server lives in a transaction, and the rows in memory are those of one fetch.
     with connection.transaction(), connection.cursor(name="rebuild", binary=True) as cursor:
+        # Appends wait for each other, so what is behind the last number comes later than all that is read here.
+        found = connection.execute(SQL("SELECT max(notification_id) ") + where, (after,)).fetchone()
         cursor.itersize = _FETCH
-        cursor.execute(query, (after, others(names)))
-        for position, stream, version, name, state in cursor:
-            yield position, decode_event(stream, version, name, state)
+        cursor.execute(
+            SQL("SELECT notification_id, originator_id, originator_version, topic, state ")
+            + where
+            + SQL(" AND topic <> ALL(%s) ORDER BY notification_id"),
+            (after, others(frozenset(takers))),
+        )
+        position = (found and found[0]) or after
+        for number, stream, version, name, state in cursor:
+            takers[name].add(decode_event(stream, version, name, state))
+            position = max(position, number)
+    for fold in folds:
+        fold.position = position
+
+
+def _make_and_swap(connection: Connection[Any], fold: _Fold[Any]) -> None:
+    fresh = f"{fold.projection.name}_rebuilt"
+    with connection.transaction():
+        _make_filled(connection, fold.projection, fresh, fold.take_changed())
+    with connection.transaction():
+        _catch_up_and_swap(connection, fold, fresh)
+
+
+def _catch_up_and_swap(connection: Connection[Any], fold: _Fold[Any], fresh: str) -> None:
+    projection = fold.projection
+    # The projector takes this row's lock for every batch, so from here on it waits.
+    connection.execute(
+        SQL("SELECT 1 FROM {} WHERE name = %s FOR UPDATE").format(Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)),
+        (projection.name,),
+    )
+    _read_on(connection, [fold])
+    late = fold.take_changed()
+    with connection.cursor() as cursor:
+        cursor.executemany(projection.upsert(fresh), [projection.row(state) for state in late.values()])
+    _swap(connection, projection, fresh, fold.position)
+    for key, state in late.items():
+        connection.execute("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, f"{key} {state.version}"))
 
 
 def _make_filled(connection: Connection[Any], projection: Projection[S], table: str, states: dict[str, S]) -> None:

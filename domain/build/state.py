@@ -1,6 +1,6 @@
 """What a build is after its events, folded in order. Folding never fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ BuildStatus = Literal["pending", "building", "testing", "completed", "failed", "
 StepStatus = Literal["running", "completed", "failed", "cancelled"]
 # Nothing happens to it by itself any more; a failed one waits for a retry.
 RESTING: frozenset[BuildStatus] = frozenset({"completed", "failed", "cancelled", "deleted"})
+# What an event says of a state: its fields' new values. They are put in at once, for a copy costs more than the rest.
+Change = Mapping[str, object]
 
 
 class StepState(Value):
@@ -116,9 +118,9 @@ def evolve(state: BuildState | None, event: e.BuildEvent) -> BuildState:
         return _requested(event, 1 if state is None else state.version + 1)
     if state is None:
         raise ValueError(f"{event.NAME} before build.requested.v1 in {event.build_id}")
-    state = state.model_copy(update={"version": state.version + 1, "updated_at": event.at})
-    fold_one = _FOLDS.get(type(event))
-    return state if fold_one is None else fold_one(state, event)
+    tell = _CHANGES.get(type(event))
+    said: Change = {} if tell is None else tell(state, event)
+    return state.model_copy(update={"version": state.version + 1, "updated_at": event.at, **said})
 
 
 def fold(history: tuple[e.BuildEvent, ...]) -> BuildState | None:
@@ -150,94 +152,85 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
     )
 
 
-def _step_started(state: BuildState, event: e.StepStarted) -> BuildState:
+def _step_started(state: BuildState, event: e.StepStarted) -> Change:
     started = StepState(step=event.step, status="running", generation=event.generation, started_at=event.at)
     others = tuple(s for s in state.steps if s.step != event.step)
     status = "testing" if event.step in TESTING_STEPS else "building"
-    update: dict[str, object] = {"steps": (*others, started), "status": status, "failure": None}
-    if event.host is not None:
-        update["host"] = event.host
-    return state.model_copy(update=update)
+    host = state.host if event.host is None else event.host
+    return {"steps": (*others, started), "status": status, "failure": None, "host": host}
 
 
-def _step_completed(state: BuildState, event: e.StepCompleted) -> BuildState:
-    return _with_step(
-        state, event.step, status="completed", seconds=event.seconds, cached=event.cached, summary=event.summary
-    )
+def _step_completed(state: BuildState, event: e.StepCompleted) -> Change:
+    ended = {"status": "completed", "seconds": event.seconds, "cached": event.cached, "summary": event.summary}
+    return {"steps": _with_step(state.steps, event.step, ended)}
 
 
-def _verified(state: BuildState, event: e.BuildVerified) -> BuildState:
-    return state.model_copy(update={"reports": event.reports, "verified_at": event.at})
+def _verified(_: BuildState, event: e.BuildVerified) -> Change:
+    return {"reports": event.reports, "verified_at": event.at}
 
 
-def _published(state: BuildState, event: e.ArtifactsPublished) -> BuildState:
-    return state.model_copy(update={"artifacts": event.artifacts})
+def _published(_: BuildState, event: e.ArtifactsPublished) -> Change:
+    return {"artifacts": event.artifacts}
 
 
-def _completed(state: BuildState, event: e.BuildCompleted) -> BuildState:
-    return state.model_copy(update={"status": "completed", "seconds": event.seconds})
+def _completed(_: BuildState, event: e.BuildCompleted) -> Change:
+    return {"status": "completed", "seconds": event.seconds}
 
 
-def _with_step(state: BuildState, step: StepName, **update: object) -> BuildState:
-    steps = tuple(s.model_copy(update=update) if s.step == step else s for s in state.steps)
-    return state.model_copy(update={"steps": steps})
+def _with_step(steps: tuple[StepState, ...], step: StepName, change: Change) -> tuple[StepState, ...]:
+    return tuple(s.model_copy(update=change) if s.step == step else s for s in steps)
 
 
-def _end_running(state: BuildState, status: StepStatus, at: datetime) -> BuildState:
-    steps = tuple(
+def _end_running(steps: tuple[StepState, ...], status: StepStatus, at: datetime) -> tuple[StepState, ...]:
+    return tuple(
         s.model_copy(update={"status": status, "seconds": (at - s.started_at).total_seconds()})
         if s.status == "running"
         else s
-        for s in state.steps
+        for s in steps
     )
-    return state.model_copy(update={"steps": steps})
 
 
-def _failed(state: BuildState, event: e.BuildFailed) -> BuildState:
+def _failed(state: BuildState, event: e.BuildFailed) -> Change:
     failure = Failure(
         step=event.step, kind=event.kind, problems=event.problems, retryable=True, retry_until=event.retry_until
     )
-    state = _end_running(state, "failed", event.at)
-    state = _with_step(state, event.step, status="failed")
-    return state.model_copy(update={"status": "failed", "failure": failure})
+    steps = _with_step(_end_running(state.steps, "failed", event.at), event.step, {"status": "failed"})
+    return {"steps": steps, "status": "failed", "failure": failure}
 
 
-def _retried(state: BuildState, event: e.BuildRetried) -> BuildState:
+def _retried(state: BuildState, event: e.BuildRetried) -> Change:
     # Machines do not outlive a failure, so checking them again begins with booting them again.
     again = {event.from_step, "boot"} if event.from_step == "verify" else {event.from_step}
-    steps = tuple(s for s in state.steps if s.status == "completed" and s.step not in again)
-    return state.model_copy(
-        update={
-            "status": "pending",
-            "failure": None,
-            "generation": event.generation,
-            "steps": steps,
-            "last_command": event.command_id,
-        }
-    )
+    return {
+        "status": "pending",
+        "failure": None,
+        "generation": event.generation,
+        "steps": tuple(s for s in state.steps if s.status == "completed" and s.step not in again),
+        "last_command": event.command_id,
+    }
 
 
-def _cancelled(state: BuildState, event: e.BuildCancelled) -> BuildState:
-    ended = _end_running(state, "cancelled", event.at)
-    return ended.model_copy(update={"status": "cancelled", "cancel_reason": event.reason})
+def _cancelled(state: BuildState, event: e.BuildCancelled) -> Change:
+    steps = _end_running(state.steps, "cancelled", event.at)
+    return {"steps": steps, "status": "cancelled", "cancel_reason": event.reason}
 
 
-def _closed(state: BuildState, _: e.RetryWindowClosed) -> BuildState:
+def _closed(state: BuildState, _: e.RetryWindowClosed) -> Change:
     if state.failure is None:
-        return state
-    return state.model_copy(update={"failure": state.failure.model_copy(update={"retryable": False})})
+        return {}
+    return {"failure": state.failure.model_copy(update={"retryable": False})}
 
 
-def _deleted(state: BuildState, event: e.BuildDeleted) -> BuildState:
+def _deleted(_: BuildState, event: e.BuildDeleted) -> Change:
     removal = Removal(at=event.at, by=event.requested_by, reason=event.reason)
-    return state.model_copy(update={"status": "deleted", "deleted": removal, "artifacts": ()})
+    return {"status": "deleted", "deleted": removal, "artifacts": ()}
 
 
-def _expired(state: BuildState, event: e.ArtifactsExpired) -> BuildState:
-    return state.model_copy(update={"expired": Removal(at=event.at, by="retention", reason=event.reason)})
+def _expired(_: BuildState, event: e.ArtifactsExpired) -> Change:
+    return {"expired": Removal(at=event.at, by="retention", reason=event.reason)}
 
 
-_FOLDS: dict[type[e.BuildEvent], Callable[[BuildState, Any], BuildState]] = {
+_CHANGES: dict[type[e.BuildEvent], Callable[[BuildState, Any], Change]] = {
     e.StepStarted: _step_started,
     e.StepCompleted: _step_completed,
     e.BuildVerified: _verified,
