@@ -8,8 +8,7 @@ even enter the home; inside the namespace no folder of the home is on its way.
 import os
 import pwd
 from pathlib import Path, PurePosixPath
-
-from domain.model import Value
+from typing import NamedTuple
 
 INSIDE_IMAGES = PurePosixPath("/var/lib/libvirt/images")
 _INSIDE_MACHINES = PurePosixPath("/var/lib/libvirt/machines")
@@ -17,7 +16,7 @@ _INSIDE_SOCKETS = PurePosixPath("/run/libvirt/m")
 _QEMU_ACCOUNT = "libvirt-qemu"
 
 
-class QemuUser(Value):
+class QemuUser(NamedTuple):
     """The account that QEMU runs as, named as the daemon's namespace names it."""
 
     name: str
@@ -26,7 +25,7 @@ class QemuUser(Value):
     gid: int
 
 
-class LibvirtPaths(Value):
+class LibvirtPaths(NamedTuple):
     """The folders of one private libvirt below `home`."""
 
     home: Path

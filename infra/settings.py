@@ -268,3 +268,13 @@ def _s3(env: Mapping[str, str]) -> S3Settings | None:
         bucket=env.get("S3_BUCKET") or "openfactory",
         region=env.get("S3_REGION") or "us-east-1",
     )
+
+
+def missing(variable: str) -> Verdict:
+    """Say that a program needs a setting which it was not given."""
+    return Verdict.because(
+        "settings.invalid",
+        f"{variable} is not set",
+        path=variable,
+        next="Start the stack with `openfactory up`, which sets it for its parts, or set it yourself.",
+    )

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.core_wiring import CoreActivities, open_core, open_keeping, rebuilds_of
 from activities.failures import TypedFailures
-from activities.wiring import CoreActivities, open_core, open_keeping, rebuilds_of
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.catalog import WORKFLOWS, workflow_runner

@@ -9,8 +9,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
+from activities.host_wiring import HostActivities, open_host
 from activities.machines.host_lease import HostLease
-from activities.wiring import HostActivities, open_host
 from infra import settings as configuration
 from infra.telemetry import configure_logging
 from workflows.connect import connected

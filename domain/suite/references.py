@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from domain.vm.spec import PRIVATE_DOMAIN
+from domain.vm.names import PRIVATE_DOMAIN
 
 _REFERENCE = re.compile(r"(\$?)\$\{(param|slot):([A-Za-z_][A-Za-z0-9_-]{0,63})\}")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from domain.model import Value
-from domain.vm.spec import Port
+from domain.vm.names import Port
 
 OrderKind = Literal[
     "start",

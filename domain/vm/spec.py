@@ -7,13 +7,7 @@ from pydantic import Field
 from domain.model import Value
 from domain.recipe.ssh_access import SshAccess
 from domain.verification import Firmware
-
-NetworkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-HostName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-PRIVATE_DOMAIN = "internal"
-"""The domain of machines' names on private networks (ICANN reserves it for that). Guests are told to search it."""
+from domain.vm.names import HostName, NetworkName, Port
 
 
 class ImageRef(Value):

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from domain.model import Value
-from domain.vm.spec import PRIVATE_DOMAIN
+from domain.vm.names import PRIVATE_DOMAIN
 from infra.netns.models import KnownName, Link
 from infra.netns.plan import NAMESERVER
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from domain.errors import Problem
 from domain.model import Value
-from domain.vm.spec import HostName, NetworkName, Port
+from domain.vm.names import HostName, NetworkName, Port
 
 MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 SOCKET_NAME = "net.sock"

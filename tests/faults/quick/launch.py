@@ -95,14 +95,14 @@ def _do_twice() -> None:
 
 
 def _keep_ahead(by: timedelta) -> None:
-    from activities import wiring  # noqa: PLC0415 - after the instrumentation
+    from activities import core_wiring  # noqa: PLC0415 - after the instrumentation
 
-    made = wiring.CollectionActivities
-    wiring.CollectionActivities = partial(made, now=lambda: datetime.now(UTC) + by)  # type: ignore[misc, assignment] # the same, later
+    made = core_wiring.CollectionActivities
+    core_wiring.CollectionActivities = partial(made, now=lambda: datetime.now(UTC) + by)  # type: ignore[misc, assignment] # the same, later
 
 
 def _make_quick(home: Path) -> None:
-    from activities import wiring  # noqa: PLC0415 - after the instrumentation
+    from activities import host_wiring  # noqa: PLC0415 - after the instrumentation
     from activities.imaging import assemble, disk_space, layers  # noqa: PLC0415
     from activities.machines import host_capacity, host_limits  # noqa: PLC0415
     from tests.faults.quick import imaging, processes  # noqa: PLC0415
@@ -114,9 +114,9 @@ def _make_quick(home: Path) -> None:
     host_capacity.available_disk = _roomy
     layers.run_stage = assemble.run_stage = imaging.quick_stage
     layers.image_sources = imaging.quick_sources
-    wiring.AptResolver = imaging.QuickResolver  # type: ignore[misc, assignment] # the same ports
-    wiring.GuestVerifier = imaging.QuickVerifier  # type: ignore[misc, assignment]
-    wiring.GuestNetworks = imaging.QuickNetworks  # type: ignore[misc, assignment]
+    host_wiring.AptResolver = imaging.QuickResolver  # type: ignore[misc, assignment] # the same ports
+    host_wiring.GuestVerifier = imaging.QuickVerifier  # type: ignore[misc, assignment]
+    host_wiring.GuestNetworks = imaging.QuickNetworks  # type: ignore[misc, assignment]
     processes.install(home)
 
 

@@ -1,20 +1,18 @@
-"""The one place where adapters are built: what a worker process needs, opened and closed again."""
+"""Builds the adapters of a host worker: what it needs, opened and closed again. It holds no database's address."""
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from temporalio.client import Client
 
 from activities.consoles.relay import ConsoleRelay
-from activities.evidence import EvidenceActivities
 from activities.imaging.activities import ImagingActivities
 from activities.imaging.assemble import ImageAssembler
 from activities.imaging.collect_activities import CollectStoreActivities
@@ -26,13 +24,6 @@ from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.imaging.store_room import StoreRoom
 from activities.imaging.workspace import sweep_workspaces
-from activities.keeping.activities import KeepingActivities
-from activities.keeping.collection import CollectionActivities
-from activities.keeping.histories import HistoryActivities
-from activities.keeping.rebuilds import RebuildActivities
-from activities.keeping.temporal_engine import TemporalEngine
-from activities.keeping.temporal_histories import TemporalHistories
-from activities.keeping.temporal_timetable import TemporalTimetable
 from activities.machines.accelerator import AcceleratorProbe
 from activities.machines.activities import MachineActivities
 from activities.machines.forwards import PortForwards
@@ -46,28 +37,20 @@ from activities.machines.vm_activities import VmActivities
 from activities.machines.vm_machines import LibvirtVms
 from activities.machines.vm_models import HostCapacity
 from activities.machines.vm_ports import Observer
-from activities.record import RecordActivities
 from activities.session import StepSessions
-from activities.usual import UsualActivities
 from activities.verification.activities import VerificationActivities, VmTestActivities
 from activities.verification.reports import ReportActivities
 from activities.verification.verifier import GuestVerifier
 from activities.verification.vm_checks import VmChecker
-from domain.errors import FactoryError, Verdict
+from domain.errors import FactoryError
 from domain.model import Value
 from domain.version import VERSION
-from event_store.evidence import EvidenceIndex
-from event_store.log import EventLog
-from event_store.open_jobs import OpenJobReads
-from event_store.rebuild_facts import RebuildReads
-from event_store.references import ReferenceReads
-from event_store.usual import UsualDurations
 from infra.console_tickets import ticket_signer
 from infra.libvirt_client import LibvirtClient
 from infra.libvirt_paths import LibvirtPaths
 from infra.log_stream import JobLog
 from infra.objects import S3ObjectStore
-from infra.settings import Settings
+from infra.settings import Settings, missing
 
 SWEEP_SECONDS = 60.0
 _ADOPT_SECONDS = 1.0
@@ -127,73 +110,6 @@ class Host:
             duties.create_task(_keep_sweeping("VMs", self.vms.sweep))
 
 
-@dataclass(frozen=True)
-class CoreActivities:
-    """All activities of a core worker."""
-
-    record: RecordActivities
-    evidence: EvidenceActivities
-    usual: UsualActivities
-
-    def all(self) -> list[Callable[..., object]]:
-        """Return every one, for a worker."""
-        return [*self.record.all(), self.evidence.find_evidence, self.usual.find_usual_durations]
-
-
-@contextmanager
-def open_core(settings: Settings) -> Generator[CoreActivities]:
-    """Open the event log for a core worker.
-
-    Raises:
-        Verdict: `settings.invalid` without a database's address.
-
-    """
-    if settings.database_url is None:
-        raise _missing("DATABASE_URL")
-    url = settings.database_url.get_secret_value()
-    with EventLog(url) as log:
-        yield CoreActivities(
-            record=RecordActivities(log),
-            evidence=EvidenceActivities(EvidenceIndex(url)),
-            usual=UsualActivities(UsualDurations(url)),
-        )
-
-
-@asynccontextmanager
-async def open_keeping(settings: Settings, client: Client) -> AsyncGenerator[list[Callable[..., Any]]]:
-    """Open what keeps the factory tidy, as the activities of a core worker.
-
-    Raises:
-        Verdict: `settings.invalid` without the addresses of database and object store.
-
-    """
-    if settings.database_url is None:
-        raise _missing("DATABASE_URL")
-    if settings.s3 is None:
-        raise _missing("S3_ENDPOINT")
-    url = settings.database_url.get_secret_value()
-    objects = S3ObjectStore(settings.s3)
-    try:
-        keeping = KeepingActivities(OpenJobReads(url), TemporalEngine(client))
-        collection = CollectionActivities(ReferenceReads(url), objects)
-        histories = HistoryActivities(TemporalHistories(client), objects)
-        yield [*keeping.all(), *collection.all(), *histories.all()]
-    finally:
-        await objects.aclose()
-
-
-def rebuilds_of(settings: Settings, client: Client, queue: str) -> RebuildActivities:
-    """Make what scheduled rebuilds need of a core worker, whose workflows are on `queue`.
-
-    Raises:
-        Verdict: `settings.invalid` without a database's address.
-
-    """
-    if settings.database_url is None:
-        raise _missing("DATABASE_URL")
-    return RebuildActivities(RebuildReads(settings.database_url.get_secret_value()), TemporalTimetable(client, queue))
-
-
 @asynccontextmanager
 async def open_host(settings: Settings) -> AsyncGenerator[Host]:
     """Open everything that a host works with, after clearing away what a dead worker left.
@@ -203,7 +119,7 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
 
     """
     if settings.s3 is None:
-        raise _missing("S3_ENDPOINT")
+        raise missing("S3_ENDPOINT")
     swept = await sweep_workspaces(settings.home)
     if swept:
         _log.info("removed %d workspaces of an earlier worker", swept)
@@ -296,12 +212,3 @@ async def _adopted(vms: LibvirtVms) -> None:
         if running:
             _log.info("went on with %d VMs", running)
         return
-
-
-def _missing(variable: str) -> Verdict:
-    return Verdict.because(
-        "settings.invalid",
-        f"{variable} is not set",
-        path=variable,
-        next="Start the stack with `openfactory up`, which sets it for its parts, or set it yourself.",
-    )
