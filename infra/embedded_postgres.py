@@ -27,6 +27,7 @@ _SETTINGS = {
     "io_method": "sync",  # no pool of reader processes for a database this small
     "max_parallel_workers": "2",
     "max_worker_processes": "4",
+    "max_logical_replication_workers": "0",  # nobody subscribes; else a launcher waits for it
     "jit": "off",
     "huge_pages": "off",
     "password_encryption": "scram-sha-256",
