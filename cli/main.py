@@ -4,18 +4,13 @@ import sys
 
 import typer
 
-import cli.client.app
-import cli.gc
-import cli.guests
-import cli.rebuild
-import cli.replay
 import cli.stack.app
 from cli.leaving import leave
 from domain.errors import FactoryError
 
 
-def build_app() -> typer.Typer:
-    """Put the commands of both halves together."""
+def build_app(*, supervisor: bool = False) -> typer.Typer:
+    """Put the commands of both halves together; a supervisor, which stays, has the stack's own only."""
     app = typer.Typer(
         name="openfactory",
         help="A factory for operating-system images. `up` starts it, `demo` shows it, the rest drives it.",
@@ -25,18 +20,26 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     cli.stack.app.register(app)
-    cli.client.app.register(app)
-    cli.replay.register(app)
-    cli.rebuild.register(app)
-    cli.guests.register(app)
-    cli.gc.register(app)
+    if not supervisor:
+        _register_others(app)
     return app
+
+
+def _register_others(app: typer.Typer) -> None:
+    import cli.client.app
+    import cli.gc
+    import cli.guests
+    import cli.rebuild
+    import cli.replay
+
+    for part in (cli.client.app, cli.replay, cli.rebuild, cli.guests, cli.gc):
+        part.register(app)
 
 
 def main() -> None:
     """Run one command; what is wrong is said in words, with what to do next, and ends with status 1."""
     try:
-        build_app()()
+        build_app(supervisor=sys.argv[1:2] == ["up"])()
     except FactoryError as error:
         for problem in error.problems:
             sys.stderr.write(f"openfactory: {problem.message} [{problem.code}]\n")
