@@ -86,17 +86,20 @@ class ImageAssembler:
             both = _Both(log)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(run_stage("disk_image", disk, both.part(0)))
-                    group.create_task(run_stage("live_image", live, both.part(1)))
+                    images = (
+                        group.create_task(self._image("qcow2", "disk_image", disk, both.part(0))),
+                        group.create_task(self._image("iso", "live_image", live, both.part(1))),
+                    )
             except ExceptionGroup as group:
                 raise _first(group) from group
-            artifacts = [
-                await self._artifact("qcow2", ingredients.name, disk.output),
-                await self._artifact("iso", ingredients.name, live.output),
-            ]
-        for artifact in artifacts:
-            log.line(f"{artifact.name}: {artifact.blob.bytes} bytes, sha256 {artifact.blob.digest}")
-        return Assembly(key=ingredients.key, artifacts=tuple(artifacts))
+        return Assembly(key=ingredients.key, artifacts=tuple(image.result() for image in images))
+
+    async def _image(self, kind: ArtifactKind, stage: str, plan: DiskPlan | LivePlan, log: StepLog) -> Artifact:
+        """Make one of the two and say at once that it is there: the other one may take longer."""
+        await run_stage(stage, plan, log)
+        made = Artifact(kind=kind, name=f"{plan.title}.{kind}", blob=await self._store.adopt(plan.output))
+        log.line(f"{made.name}: {made.blob.bytes} bytes, sha256 {made.blob.digest}")
+        return made
 
     def _plans(
         self, request: AssembleInput, ingredients: AssemblyIngredients, work: Path, room: "_Room"
@@ -123,9 +126,6 @@ class ImageAssembler:
             label=volume_label(ingredients.name),
         )
         return disk, live
-
-    async def _artifact(self, kind: ArtifactKind, name: str, path: Path) -> Artifact:
-        return Artifact(kind=kind, name=f"{name}.{kind}", blob=await self._store.adopt(path))
 
 
 class _Room:

@@ -69,6 +69,13 @@ def test_both_images_are_named_by_the_recipe_and_verified_by_nobody(made: Made) 
     assert not made.result.cached
 
 
+def test_each_image_is_told_as_soon_as_it_is_there(made: Made) -> None:
+    told = [line for line in made.notes.lines if line.startswith("tiny-demo.")]
+    assert sorted(told) == sorted(
+        f"{a.name}: {a.blob.bytes} bytes, sha256 {a.blob.digest}" for a in made.result.artifacts
+    )
+
+
 def test_progress_is_told_to_the_end(made: Made) -> None:
     assert made.notes.percents[-1] == 100
     assert len(made.notes.percents) > 4
