@@ -1,8 +1,8 @@
 """Which tests run beside each other when pytest has several workers (pytest-xdist).
 
-What boots machines or starts whole stacks keeps to one lane, one test after the other on one worker: two of them at
-a time would be starved of CPU into their timeouts. The rest goes to the other workers file by file, so that what a
-module's tests share is made once. The lane begins at once, as it takes longest; its worker joins the others after it.
+What boots machines keeps to one lane, one test after the other on one worker: two emulated guests at a time would be
+starved of CPU into their timeouts. The rest goes to the other workers file by file, so that what a module's tests
+share is made once. The lane begins at once, as it takes longest; its worker joins the others after it.
 """
 
 from pathlib import PurePosixPath
@@ -15,10 +15,7 @@ HEAVY = (
     "tests/e2e",
     "tests/faults",
     "tests/integration/consoles",
-    "tests/integration/imaging",
     "tests/integration/machines",
-    "tests/integration/stack",
-    "tests/integration/verification",
 )
 
 
