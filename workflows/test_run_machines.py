@@ -158,6 +158,10 @@ class RunMachines:
             )
         except WorkflowAlreadyStartedError:
             return  # this workflow was reset: the machine is watched by its briefs alone
+        except ChildWorkflowError as error:
+            if isinstance(error.cause, CancelledError):  # the run was cancelled before its machine had begun
+                raise asyncio.CancelledError from error
+            raise
         self._children[machine.slot] = child
 
     def _vm_request(self, machine: RunMachine) -> VmRequest:
