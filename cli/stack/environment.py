@@ -54,6 +54,7 @@ class Environments:
             "PYTHONSAFEPATH": "1",
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "1",
             "OPENFACTORY_BIND": settings.bind,
             "OPENFACTORY_PORT": str(settings.port),
             "OPENFACTORY_URL": settings.public_url,
