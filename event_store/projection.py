@@ -31,7 +31,8 @@ class Projection(Generic[S]):
     `events` are the names of the aggregate's events, all of which `fold` takes. `definition` is the
     inside of CREATE TABLE and must have the columns `org_id`, `version` and `state`; `indexes` are the
     insides of CREATE INDEX. The first of `columns` is the primary key, the aggregate's id as text.
-    `content` names the form of the state: when it or the table changes, the rows are made anew.
+    `content` names the form of the state: when it or the table changes, the rows are made anew. It is worked out
+    when it is asked for, which is once at each start, and not by every program that reads.
     """
 
     name: LiteralString
@@ -39,7 +40,7 @@ class Projection(Generic[S]):
     indexes: tuple[LiteralString, ...]
     columns: tuple[LiteralString, ...]
     events: frozenset[str]
-    content: str
+    content: Callable[[], str]
     fold: Callable[[S | None, Any], S]
     row: Callable[[S], tuple[object, ...]]
     load: Callable[[str], S]
@@ -47,7 +48,7 @@ class Projection(Generic[S]):
     @property
     def shape(self) -> str:
         """SHA-256 of all that decides what the rows look like."""
-        parts = (self.definition, *self.indexes, *self.columns, self.content)
+        parts = (self.definition, *self.indexes, *self.columns, self.content())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def apply(self, state: S | None, placed: StreamEvent) -> S:

@@ -80,7 +80,7 @@ BUILDS: Projection[BuildState] = Projection(
         "state",
     ),
     events=frozenset(BUILD_EVENTS),
-    content=digest(BuildState.model_json_schema()),
+    content=lambda: digest(BuildState.model_json_schema()),
     fold=evolve,
     row=_row,
     load=BuildState.model_validate_json,

@@ -44,7 +44,7 @@ SUITES: Projection[SuiteState] = Projection(
     ),
     columns=("suite_id", "org_id", "name", "created_at", "updated_at", "version", "input_digest", "state"),
     events=frozenset(SUITE_EVENTS),
-    content=digest(SuiteState.model_json_schema()),
+    content=lambda: digest(SuiteState.model_json_schema()),
     fold=evolve,
     row=_row,
     load=SuiteState.model_validate_json,

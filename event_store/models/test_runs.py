@@ -72,7 +72,7 @@ TEST_RUNS: Projection[RunState] = Projection(
         "state",
     ),
     events=frozenset(TEST_RUN_EVENTS),
-    content=digest([RunState.model_json_schema(), RunSummary.model_json_schema()]),
+    content=lambda: digest([RunState.model_json_schema(), RunSummary.model_json_schema()]),
     fold=evolve,
     row=_row,
     load=RunState.model_validate_json,

@@ -69,7 +69,7 @@ VMS: Projection[VmState] = Projection(
         "state",
     ),
     events=frozenset(VM_EVENTS),
-    content=digest(VmState.model_json_schema()),
+    content=lambda: digest(VmState.model_json_schema()),
     fold=evolve,
     row=_row,
     load=VmState.model_validate_json,

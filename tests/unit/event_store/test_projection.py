@@ -49,6 +49,6 @@ def test_a_row_has_a_value_for_each_column_and_keeps_the_whole_state() -> None:
 
 
 def test_the_shape_changes_with_table_and_content() -> None:
-    assert replace(BUILDS, content="other").shape != BUILDS.shape
+    assert replace(BUILDS, content=lambda: "other").shape != BUILDS.shape
     assert replace(BUILDS, definition="build_id text").shape != BUILDS.shape
     assert replace(BUILDS).shape == BUILDS.shape
