@@ -133,13 +133,17 @@ async def _read_batch(
 
     Appends hold a table lock, so no lower position can turn up later.
     """
-    last = await (await connection.execute(_LAST)).fetchone()
-    end = max(position, int(last[0])) if last is not None and last[0] is not None else position
+    end = max(position, await _end_of_log(connection))
     if end == position:
         return position, []
     found = await connection.execute(_NEXT, (position, end, others(names), _BATCH), binary=True)
     batch = [(row[0], decode_event(*row[1:])) for row in await found.fetchall()]
     return (batch[-1][0] if len(batch) == _BATCH else end), batch
+
+
+async def _end_of_log(connection: AsyncConnection[Any]) -> int:
+    last = await (await connection.execute(_LAST)).fetchone()
+    return 0 if last is None or last[0] is None else int(last[0])
 
 
 async def project(url: str) -> None:
@@ -173,11 +177,15 @@ async def _project_while_connected(url: str) -> None:
         feeds = [Feed(projection) for projection in PROJECTIONS]
         _log.info("connected")
         ready()
+        done = -1
         while True:
             woken.clear()
-            for feed in feeds:
-                while await feed.advance(working) == _BATCH:
-                    pass
+            end = await _end_of_log(working)
+            if end != done:  # at rest it is one question that nobody is locked out by
+                for feed in feeds:
+                    while await feed.advance(working) == _BATCH:
+                        pass
+                done = end
             with suppress(TimeoutError):
                 async with asyncio.timeout(_NUDGE_SECONDS):
                     await woken.wait()
