@@ -20,6 +20,7 @@ from tests.invariants import assert_nothing_left
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 READY_SECONDS = 300.0
+HISTORY_SECONDS = 120.0
 SIZE = {"memory": 512, "cpus": 1}
 # A shell on the screen and one on the serial port.
 SHELLS = 'for tty in tty1 ttyS0; do setsid sh -c "exec sh -i < /dev/$tty > /dev/$tty 2>&1" & done'
@@ -36,7 +37,9 @@ async def image_id(stack: Stack) -> str:
     return str(answer["image_id"])
 
 
-async def test_a_vm_is_used_from_its_upload_to_its_end(stack: Stack, session: FactorySession, image_id: str) -> None:
+async def test_a_vm_is_used_from_its_upload_to_its_end_and_its_history_replays(
+    stack: Stack, session: FactorySession, image_id: str, tmp_path: Path
+) -> None:
     request = {"image_id": image_id, "name": "used", **SIZE, "request_key": "used-1"}
     created = await session.call("create_vm", request)
     again = await session.call("create_vm", request)
@@ -62,6 +65,13 @@ async def test_a_vm_is_used_from_its_upload_to_its_end(stack: Stack, session: Fa
     await until_vm(session, vm_id, lambda vm: vm["status"] == "running")
     await delete(session, vm_id)
     assert_nothing_left(stack.home)
+    await until_kept(stack, session, vm_id)
+    saved = await asyncio.to_thread(stack.run, "vm", "show", vm_id, "--histories", str(tmp_path))
+    assert saved.returncode == 0, saved.stdout + saved.stderr
+    for history in tmp_path.iterdir():
+        replayed = await asyncio.to_thread(stack.run, "replay", str(history))
+        assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert list(tmp_path.iterdir())
 
 
 async def test_a_vm_whose_qemu_is_killed_is_called_lost_within_seconds_and_can_be_started_again(
@@ -176,6 +186,14 @@ async def delete(session: FactorySession, vm_id: str) -> None:
     """Delete a VM and wait until that is done."""
     await session.call("delete_vm", {"vm_id": vm_id})
     await until_vm(session, vm_id, lambda vm: vm["status"] == "deleted", seconds=90)
+
+
+async def until_kept(stack: Stack, session: FactorySession, vm_id: str) -> None:
+    """Have the histories of closed runs kept now, not only at the next of their times, until the VM's is linked."""
+    async with asyncio.timeout(HISTORY_SECONDS):
+        while not (await session.call("get_vm", {"vm_id": vm_id})).get("histories"):
+            await asyncio.to_thread(stack.temporal, "schedule", "trigger", "--schedule-id", "historian")
+            await asyncio.sleep(1)
 
 
 def qemu_of(vm_id: str) -> int:
