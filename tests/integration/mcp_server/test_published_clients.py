@@ -1,7 +1,7 @@
 """Clients that others publish, connected to the factory as their users connect them: MCP Inspector, Claude Code.
 
 They are programs for Node.js, fetched by npm at the first run and kept below `.venv`. Run with `-m clients`; with
-OPENFACTORY_URL and OPENFACTORY_API_KEY set against a factory that runs, else against a front of its own.
+OPENFACTORY_TEST_URL and OPENFACTORY_TEST_KEY set against a factory that runs, else against a front of its own.
 """
 
 import json
@@ -34,9 +34,9 @@ class Running(NamedTuple):
 @pytest.fixture(scope="session")
 def factory(request: pytest.FixtureRequest) -> Running:
     """Return the factory that the clients are connected to."""
-    url = os.environ.get("OPENFACTORY_URL")
+    url = os.environ.get("OPENFACTORY_TEST_URL")
     if url is not None:
-        return Running(url.rstrip("/"), os.environ["OPENFACTORY_API_KEY"])
+        return Running(url.rstrip("/"), os.environ["OPENFACTORY_TEST_KEY"])
     stack: FrontStack = request.getfixturevalue("front_stack")
     return Running(stack.url, stack.secrets.operator_key())
 
