@@ -1,4 +1,4 @@
-"""Tells that something happened to a domain, as libvirt's lifecycle events say it.
+"""Tells that something happened to a domain or to the agent in it, as libvirt's lifecycle events say it.
 
 libvirt delivers events to a thread that runs its event loop. There is one per process, made when it is first
 needed; it must be there before the connections that are to have events are opened.
@@ -15,6 +15,7 @@ import libvirt
 _CHECK_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 _KEEPALIVE_SECONDS, _KEEPALIVE_MISSES = 5, 3
+_KINDS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE)
 _log = logging.getLogger(__name__)
 _starting = threading.Lock()
 _pump: threading.Thread | None = None
@@ -45,8 +46,8 @@ class LibvirtEvents:
         def connect() -> libvirt.virConnect:
             connection = libvirt.open(self._uri)
             connection.setKeepAlive(_KEEPALIVE_SECONDS, _KEEPALIVE_MISSES)
-            kind = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-            connection.domainEventRegisterAny(None, kind, on_event, None)  # pyright: ignore[reportUnknownMemberType] - partly typed
+            for kind in _KINDS:
+                connection.domainEventRegisterAny(None, kind, on_event, None)  # pyright: ignore[reportUnknownMemberType] - partly typed
             return connection
 
         connection = await asyncio.to_thread(connect)

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from activities.machines.hypervisor import AgentError, Condition, Hypervisor
@@ -14,7 +16,8 @@ OUTPUT_BYTES = 1 << 20
 _ANSWER_SECONDS = 10
 _SILENCE_SECONDS = 20.0
 _FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 0.3
+_SILENT_PAUSE = 1.0
 _NOT_STARTED = 127  # as a shell says it
 
 
@@ -60,11 +63,37 @@ class LibvirtGuest:
 
     async def ping(self) -> None:
         """Ask for a sign of life; raises like `run`."""
-        await self._ask("guest-ping", {})
+        await self.ask("guest-ping", {})
+
+    async def cards(self) -> dict[str, tuple[str, ...]]:
+        """Tell the addresses of the guest's network cards by their MAC address, in lower case; raises like `file`."""
+        found: list[dict[str, Any]] = await self.ask("guest-network-get-interfaces", {})
+        return {
+            str(card.get("hardware-address", "")).lower(): tuple(
+                str(a["ip-address"]) for a in card.get("ip-addresses", ())
+            )
+            for card in found
+        }
+
+    @asynccontextmanager
+    async def file(self, path: str) -> AsyncGenerator["GuestFile"]:
+        """Open a file that is there for reading and writing.
+
+        Raises:
+            AgentError: the agent cannot, or may not.
+            Verdict, Fault: as `run`.
+
+        """
+        handle = int(await self.ask("guest-file-open", {"path": path, "mode": "r+"}))
+        try:
+            yield GuestFile(self, handle)
+        finally:
+            with suppress(AgentError):
+                await self.ask("guest-file-close", {"handle": handle})
 
     async def _status(self, pid: int) -> dict[str, Any]:
         try:
-            return await self._ask("guest-exec-status", {"pid": pid})
+            return await self.ask("guest-exec-status", {"pid": pid})
         except AgentError as error:
             # The agent lives, but libvirt cannot pass on an answer of more than 4 MiB.
             raise Verdict.because(
@@ -98,8 +127,8 @@ class LibvirtGuest:
                 next="Retry: the machine is booted anew.",
             ) from error
 
-    async def _ask(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Ask something harmless to repeat, until the agent has been silent for `_SILENCE_SECONDS`."""
+    async def ask(self, command: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - as the command says
+        """Ask something harmless to repeat, until there was no answer for `_SILENCE_SECONDS`; raises like `file`."""
         deadline = time.monotonic() + _SILENCE_SECONDS
         while True:
             try:
@@ -114,11 +143,29 @@ class LibvirtGuest:
                         f"the guest agent of {self._name} stopped answering: {error}",
                         next="Look at the machine's serial log and screenshot.",
                     ) from error
-            await asyncio.sleep(_LONGEST_PAUSE)
+            await asyncio.sleep(_SILENT_PAUSE)
 
-    async def _once(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _once(self, command: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - as the command says
         text = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
         return json.loads(await self._hypervisor.agent(self._name, text, _ANSWER_SECONDS))["return"]
+
+
+class GuestFile:
+    """An open file of a guest; the agent buffers, and writes when it is closed."""
+
+    def __init__(self, guest: LibvirtGuest, handle: int) -> None:
+        self._guest = guest
+        self._handle = handle
+
+    async def read(self, most: int) -> bytes:
+        """Read from where it is, at most so many bytes."""
+        answer = await self._guest.ask("guest-file-read", {"handle": self._handle, "count": most})
+        return base64.b64decode(answer["buf-b64"])
+
+    async def overwrite(self, data: bytes) -> None:
+        """Write from the beginning; what lies behind stays."""
+        await self._guest.ask("guest-file-seek", {"handle": self._handle, "offset": 0, "whence": "set"})
+        await self._guest.ask("guest-file-write", {"handle": self._handle, "buf-b64": base64.b64encode(data).decode()})
 
 
 def raise_unless_running(name: str, condition: Condition) -> None:

@@ -8,20 +8,23 @@ Names on private networks reach a machine in two ways, because neither reaches a
 - By DNS, from the nameserver of its uplink, which knows its networks and no others. That needs nothing of the
   guest but DHCP, so it holds for any image. But systemd-resolved, which our own images have, asks no nameserver
   for a name without a dot, and ignores the search domain of a lease.
-- By a marked block in its /etc/hosts, written by `introduce` through the guest agent or SSH. That holds for
-  every libc and resolver; and the same program gives a card its address where no DHCP client looks after it.
+- By a marked block in its /etc/hosts, written by `introduce`: by the guest agent itself (`agent_names`), else by a
+  program that the agent or SSH runs. That holds for every libc and resolver; and the program gives a card its
+  address where no DHCP client looks after it.
 """
 
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from activities.machines import agent_names
+from activities.machines.guest import LibvirtGuest
 from activities.machines.ports import Guest
 from domain.errors import Verdict
 from domain.vm.spec import Network
 from infra.libvirt_paths import LibvirtPaths
 from infra.netns import client
-from infra.netns.models import Cabling, KnownName, Names, Plug, Seat, Sweep, Unplug
+from infra.netns.models import Cabling, KnownName, Link, Names, Plug, Seat, Sweep, Unplug
 from infra.netns.relay import Stream
 
 _SCRIPT = Path(__file__).with_name("join_networks.sh")
@@ -88,8 +91,15 @@ class GuestNetworks:
         cards = _cabling(reply.cabling).networks
         if not cards or (if_news and self._told.get(machine) == reply.names):
             return reply.names
-        arguments = [word for card in cards for word in (card.mac, f"{card.address}/{card.prefix}")]
         lines = "".join(f"{name.address}\t{' '.join(name.names)}\n" for name in reply.names)
+        addresses = {card.mac: card.address for card in cards}
+        if not (isinstance(guest, LibvirtGuest) and await agent_names.introduce(guest, addresses, lines)):
+            await self._run(machine, guest, cards, lines)
+        self._told[machine] = reply.names
+        return reply.names
+
+    async def _run(self, machine: str, guest: Guest, cards: Iterable[Link], lines: str) -> None:
+        arguments = [word for card in cards for word in (card.mac, f"{card.address}/{card.prefix}")]
         argv = ("/bin/sh", "-c", _script(), "join-networks", *arguments)
         done = await guest.run(argv, timeout=_JOIN_SECONDS, stdin=lines.encode())
         if done.status != 0:
@@ -98,8 +108,6 @@ class GuestNetworks:
                 f"{machine} could not be put on its networks: {done.stderr[:_SHOWN].decode(errors='replace')}",
                 next="See that the image has ip(8) and a virtio network driver, and can write /etc/hosts.",
             )
-        self._told[machine] = reply.names
-        return reply.names
 
     async def open_guest_port(self, machine: str, port: int) -> Stream:
         """Open a stream to a TCP port of a running guest, by its uplink; the caller closes it.

@@ -16,6 +16,9 @@ HEAD_BYTES = 2 << 20
 TAIL_BYTES = 1 << 20
 REPLAY_BYTES = 64 << 10
 _CHUNK = 1 << 16
+# An emulated port hands over a few characters at a time; each reading costs processor time that the guest needs.
+_GATHER_SECONDS = 0.1
+_GATHER_SECONDS_SEEN = 0.01
 
 
 class SerialLog:
@@ -149,6 +152,7 @@ class SerialPort:
                 while data := await reader.read(_CHUNK):
                     await asyncio.to_thread(self._log.write, data)
                     self._take(data)
+                    await asyncio.sleep(_GATHER_SECONDS_SEEN if self._viewers else _GATHER_SECONDS)
         finally:
             self._writer = None
             writer.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from activities.machines.serial_ports import SerialPorts
@@ -13,6 +13,25 @@ from activities.machines.vm_ports import Forwards, Networks, Ssh
 from activities.vm_ref import VmRef
 from domain.errors import Fault
 from infra.libvirt_paths import LibvirtPaths
+
+
+class Stirring:
+    """Wakes who waits for something to happen to a VM; what it was they find out themselves."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def happened(self) -> None:
+        """Wake all who wait."""
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until something happens, at most so long."""
+        event = self._event
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,7 @@ class Premises:
     ssh: Ssh | None = None
     serial: SerialPorts = field(default_factory=SerialPorts)
     leases: Leases = field(default_factory=Leases)
+    stirring: Stirring = field(default_factory=Stirring)
     _turns: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock], init=False)
 
     def folder(self, vm_id: str) -> VmFolder:

@@ -19,8 +19,8 @@ from activities.machines.vm_power import read_power
 from activities.machines.vm_premises import Premises
 from domain.errors import Fault, Verdict
 
-# Each look costs processor time, which an emulated guest needs itself.
-_POLL_SECONDS = {"kvm": 0.3, "tcg": 1.0}
+# Each look costs processor time, which an emulated guest needs itself; libvirt tells of an agent anyway.
+_POLL_SECONDS = {"kvm": 0.3, "tcg": 1.5}
 _SSH_EVERY = 3.0
 _DAEMON_SECONDS = 30.0
 _AGENT_SECONDS = 5
@@ -56,7 +56,7 @@ class VmReady:
                     raise
             port = self._premises.serial.find(folder.name)
             watch.judge(port.console if port else None, record)
-            await asyncio.sleep(_POLL_SECONDS[record.accelerator])
+            await self._premises.stirring.wait(_POLL_SECONDS[record.accelerator])
 
     async def _answers(self, folder: VmFolder, record: VmRecord, watch: "_StandsStill") -> AgentReady | None:
         seen = read_power(await self._hypervisor.vm(folder.name), record)

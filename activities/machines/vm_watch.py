@@ -35,7 +35,12 @@ class VmWatch:
     async def run(self) -> None:
         """Watch."""
         happened = asyncio.Event()
-        events = asyncio.create_task(LibvirtEvents(self._uri, happened.set).run())
+
+        def stir() -> None:
+            happened.set()
+            self._premises.stirring.happened()
+
+        events = asyncio.create_task(LibvirtEvents(self._uri, stir).run())
         try:
             while True:
                 happened.clear()
