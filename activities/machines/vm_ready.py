@@ -1,6 +1,5 @@
 """Waiting until a VM's guest answers, and saying why it does not. The VM runs on either way."""
 
-import asyncio
 import ipaddress
 import json
 import time
