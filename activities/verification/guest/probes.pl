@@ -2,11 +2,11 @@
 # argument list, NUL-terminated, as base64. Each line of output answers one, in order: exit status (124 for
 # out of time), centiseconds, and what it wrote, as base64. Nothing but the probe's own program is started,
 # so that many questions cost little more than their programs. perl-base is Essential in Debian; where there
-# is no Perl, `probes.sh` does the same.
+# is no Perl, `probes.sh` does the same. No module is loaded: POSIX alone takes longer than all the rest.
 use strict;
 use warnings;
-use POSIX ();
 
+my $WNOHANG = 1; # of Linux on all processors
 my ($out_most, $err_most, $grace) = (8192, 2048, 2);
 $ENV{LC_ALL} = 'C';
 $ENV{PATH} = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -46,7 +46,7 @@ sub started {
     exec { $argv[0] } @argv;
     my $status = $!{ENOENT} ? 127 : 126;
     syswrite STDERR, "$argv[0]: $!\n";
-    POSIX::_exit($status);
+    exit $status;
 }
 
 sub heard { # reads what is there, or waits so many seconds for it
@@ -80,7 +80,7 @@ sub probed {
         my $heard = heard($ended ? 0.05 : %open ? 0.5 : $pause, \%open);
         $pause = $pause < 0.1 ? $pause * 2 : $pause;
         last if $ended && !$heard; # what it left running may hold its outputs open for ever
-        $status = $? & 127 ? 128 + ($? & 127) : $? >> 8 if !$ended && waitpid($pid, POSIX::WNOHANG()) == $pid;
+        $status = $? & 127 ? 128 + ($? & 127) : $? >> 8 if !$ended && waitpid($pid, $WNOHANG) == $pid;
         last if defined $status && !%open;
         next if $ended || now() < $deadline;
         $signal = $signal ? 'KILL' : 'TERM';
