@@ -16,12 +16,15 @@ _BOOT_SECONDS = 900.0
 
 
 @asynccontextmanager
-async def booted(image: Path, *, memory: int, cpus: int) -> AsyncGenerator[float]:
-    """Boot an overlay of `image` under UEFI and answer the seconds from start to the agent's first answer."""
+async def booted(image: Path, *, memory: int, cpus: int, cards: int = 1) -> AsyncGenerator[float]:
+    """Boot an overlay of `image` under UEFI and answer the seconds from start to the agent's first answer.
+
+    `cards` are network cards: a machine of a suite has one more, on its private network.
+    """
     with tempfile.TemporaryDirectory(prefix="of-bare-") as name:
         folder = Path(name)
         started = time.monotonic()
-        process = await _start(folder, image, memory=memory, cpus=cpus)
+        process = await _start(folder, image, memory=memory, cpus=cpus, cards=cards)
         try:
             async with asyncio.timeout(_BOOT_SECONDS):
                 await _answers(folder / "agent")
@@ -31,7 +34,7 @@ async def booted(image: Path, *, memory: int, cpus: int) -> AsyncGenerator[float
             await process.wait()
 
 
-async def _start(folder: Path, image: Path, *, memory: int, cpus: int) -> asyncio.subprocess.Process:
+async def _start(folder: Path, image: Path, *, memory: int, cpus: int, cards: int) -> asyncio.subprocess.Process:
     disk, variables = folder / "disk.qcow2", folder / "vars.fd"
     made = await asyncio.create_subprocess_exec(
         *("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image), str(disk))
@@ -45,7 +48,7 @@ async def _start(folder: Path, image: Path, *, memory: int, cpus: int) -> asynci
         *("-drive", f"if=pflash,format=raw,file={variables}"),
         *("-drive", f"if=none,id=disk,file={disk},format=qcow2,cache=writeback,discard=unmap"),
         *("-device", "virtio-blk-pci,drive=disk,bootindex=1"),
-        *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
+        *(word for number in range(cards) for word in _card(number)),
         *("-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off"),
         *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
         *("-chardev", f"file,id=serial,path={folder / 'serial'}", "-serial", "chardev:serial"),
@@ -53,6 +56,11 @@ async def _start(folder: Path, image: Path, *, memory: int, cpus: int) -> asynci
         *("-vga", "std", "-vnc", f"unix:{folder / 'vnc'}", "-device", "virtio-rng-pci"),
         stdout=asyncio.subprocess.DEVNULL,
     )
+
+
+def _card(number: int) -> tuple[str, ...]:
+    net = f"user,id=net{number},net=10.0.{2 + number}.0/24"
+    return ("-netdev", net, "-device", f"virtio-net-pci,netdev=net{number},romfile=")
 
 
 async def _answers(socket: Path) -> None:

@@ -60,5 +60,5 @@ async def _suite(session: FactorySession, image_id: str) -> str:
 async def _side_by_side(image: Path) -> float:
     """Boot as many at once and answer the seconds until the last of them answered."""
     async with AsyncExitStack() as stack:
-        boots = [stack.enter_async_context(booted(image, memory=MEMORY, cpus=CPUS)) for _ in _SLOTS]
+        boots = [stack.enter_async_context(booted(image, memory=MEMORY, cpus=CPUS, cards=2)) for _ in _SLOTS]
         return max(await asyncio.gather(*boots))

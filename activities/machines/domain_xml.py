@@ -11,6 +11,10 @@ from domain.verification import Firmware
 Accelerator = Literal["kvm", "tcg"]
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
+# Devices sit on the root bus itself. libvirt would give each a port of its own, into which nothing is ever plugged:
+# firmware and kernel look at every one of them, which takes an emulated machine one second in twenty of its boot.
+_SLOTS = {"usb": 2, "agent": 3, "disk": 4, "rng": 5}
+_FIRST_NIC_SLOT = 8
 _NAMES = UUID("6f1d7a52-3c0e-5a8b-9d6e-0b54f1e7c2a9")
 
 
@@ -148,15 +152,16 @@ def _devices(root: ET.Element, spec: MachineSpec) -> None:
     if spec.cdrom is not None:
         _cdrom(devices, spec.cdrom)
     if spec.lasting:
-        ET.SubElement(devices, "controller", type="usb", model="qemu-xhci")
+        _at(ET.SubElement(devices, "controller", type="usb", model="qemu-xhci"), _SLOTS["usb"])
         ET.SubElement(devices, "input", type="tablet", bus="usb")
     else:
         ET.SubElement(devices, "controller", type="usb", model="none")
-    for nic in spec.nics:
-        _interface(devices, nic)
+    for number, nic in enumerate(spec.nics):
+        _interface(devices, nic, _FIRST_NIC_SLOT + number)
     serial = ET.SubElement(devices, "serial", type="unix")
     ET.SubElement(serial, "source", mode="bind", path=f"{spec.sockets}/s")
     ET.SubElement(serial, "target", port="0")
+    _at(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), _SLOTS["agent"])
     channel = ET.SubElement(devices, "channel", type="unix")
     ET.SubElement(channel, "target", type="virtio", name=AGENT_CHANNEL)
     graphics = ET.SubElement(devices, "graphics", type="vnc")
@@ -166,10 +171,15 @@ def _devices(root: ET.Element, spec: MachineSpec) -> None:
     ET.SubElement(devices, "memballoon", model="none")
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
+    _at(rng, _SLOTS["rng"])
     ET.SubElement(devices, "panic", model="isa")
 
 
-def _interface(devices: ET.Element, nic: Nic) -> None:
+def _at(device: ET.Element, slot: int) -> None:
+    ET.SubElement(device, "address", type="pci", bus="0x00", slot=f"0x{slot:02x}")
+
+
+def _interface(devices: ET.Element, nic: Nic, slot: int) -> None:
     interface = ET.SubElement(devices, "interface", type="bridge" if nic.bridge else "user")
     if nic.bridge:
         ET.SubElement(interface, "source", bridge=nic.bridge)
@@ -177,6 +187,7 @@ def _interface(devices: ET.Element, nic: Nic) -> None:
         ET.SubElement(interface, "mac", address=nic.mac)
     ET.SubElement(interface, "model", type="virtio")
     ET.SubElement(interface, "rom", enabled="no")  # nobody boots from the network
+    _at(interface, slot)
 
 
 def _disk(devices: ET.Element, spec: MachineSpec) -> None:
@@ -194,6 +205,7 @@ def _disk(devices: ET.Element, spec: MachineSpec) -> None:
     else:
         ET.SubElement(disk, "backingStore")
     ET.SubElement(disk, "target", dev="vda", bus="virtio")
+    _at(disk, _SLOTS["disk"])
 
 
 def _cdrom(devices: ET.Element, path: str) -> None:

@@ -133,6 +133,11 @@ class SerialPort:
             self._tell(b"")
         return SerialTap(bytes(self._recent), self._write, leave)
 
+    async def caught_up(self) -> None:
+        """Wait until what the guest has written by now was read."""
+        if self.is_open:
+            await asyncio.sleep(2 * _GATHER_SECONDS)
+
     async def close(self) -> None:
         """Stop reading; harmless to repeat."""
         task, self._task = self._task, None
@@ -152,7 +157,8 @@ class SerialPort:
                 while data := await reader.read(_CHUNK):
                     await asyncio.to_thread(self._log.write, data)
                     self._take(data)
-                    await asyncio.sleep(_GATHER_SECONDS_SEEN if self._viewers else _GATHER_SECONDS)
+                    if len(data) < _CHUNK:  # a flood is read as fast as it comes
+                        await asyncio.sleep(_GATHER_SECONDS_SEEN if self._viewers else _GATHER_SECONDS)
         finally:
             self._writer = None
             writer.close()

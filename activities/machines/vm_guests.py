@@ -100,6 +100,8 @@ class VmGuests:
     async def _console_text(self, folder: VmFolder) -> str:
         """The last screenful of the serial console, also if another worker read it."""
         port = self._premises.serial.find(folder.name)
+        if port is not None:
+            await port.caught_up()
         if port is not None and port.console.screen:
             return port.console.screen
         console = Console()
