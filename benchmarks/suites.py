@@ -18,10 +18,13 @@ _SLOTS = ("server", "client")
 
 
 async def two_machines(stack: Stack, session: FactorySession, image: Path) -> list[Line]:
-    """From `run_test_suite` to the run's verdict, with its report written, against two agents' first answers."""
+    """From `run_test_suite` to both guests being ready, and to the verdict with its report written.
+
+    Both against the later one of two agents' first answers.
+    """
     suite_id = await _suite(session, await upload(stack, image))
     whole: list[tuple[float, float]] = []
-    ready: list[float] = []
+    ready: list[tuple[float, float]] = []
     for _ in range(_PAIRS):
         bare = await _side_by_side(image)
         began = time.monotonic()
@@ -30,9 +33,11 @@ async def two_machines(stack: Stack, session: FactorySession, image: Path) -> li
         whole.append((time.monotonic() - began, bare))
         if ended["status"] != "passed":
             raise RuntimeError(json.dumps(ended))
-        ready.append(max(machine["ready_seconds"] for machine in ended["machines"]))
-    note = f"both guests answer {min(ready):.1f}-{max(ready):.1f} s after they were asked for"
-    return [median_ratio("a suite of two machines, against two QEMUs by hand", whole, "≤ 1.10", note)]
+        ready.append((max(machine["ready_seconds"] for machine in ended["machines"]), bare))
+    return [
+        median_ratio("a suite of two machines until both are ready, against two QEMUs by hand", ready, ""),
+        median_ratio("a suite of two machines until its verdict, against two QEMUs by hand", whole, "≤ 1.10"),
+    ]
 
 
 async def _suite(session: FactorySession, image_id: str) -> str:
