@@ -1,5 +1,6 @@
 """Content-addressed things that a build makes."""
 
+from datetime import datetime
 from typing import Final, Literal
 
 from domain.model import Value
@@ -40,3 +41,16 @@ class Artifact(Value):
     blob: Blob
     verification: Verification = "unverified"
     method: str | None = None
+
+
+class DownloadLink(Value):
+    """A link that works for an hour without a key. `verification` is about this very artifact."""
+
+    kind: str
+    name: str
+    bytes: int
+    sha256: str
+    verification: str
+    method: str | None = None
+    url: str
+    expires_at: datetime

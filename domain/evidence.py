@@ -2,11 +2,11 @@
 
 from typing import Literal
 
+from domain.artifacts import DownloadLink
 from domain.build.state import BuildStatus
 from domain.errors import Problem
 from domain.model import Value
 from domain.verification import Firmware, Reuse
-from domain.views import DownloadLink
 
 
 class ImageEvidence(Value):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.artifacts import Artifact
+from domain.artifacts import Artifact, DownloadLink
 from domain.build.state import BuildStatus, Failure, StepState
 from domain.errors import Problem
 from domain.metering import Quota
@@ -249,19 +249,6 @@ class LogView(Value):
     end: bool
     truncated: bool = False
     untrusted: bool = True
-
-
-class DownloadLink(Value):
-    """A link that works for an hour without a key. `verification` is about this very artifact."""
-
-    kind: str
-    name: str
-    bytes: int
-    sha256: str
-    verification: str
-    method: str | None = None
-    url: str
-    expires_at: datetime
 
 
 class DownloadLinks(Value):

@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import AsyncIterator
 
-from domain.artifacts import Artifact, FileKind
+from domain.artifacts import Artifact, DownloadLink, FileKind
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Verdict
 from domain.model import Value
-from domain.views import DownloadLink, DownloadLinks
+from domain.views import DownloadLinks
 from infra.signed_links import BuildOf
 from service.build_view import workflow_id
 from service.factory import Factory

@@ -1,6 +1,6 @@
 """What a job's workflow did, run by run: links to the histories that the factory has kept of closed runs."""
 
-from domain.views import DownloadLink
+from domain.artifacts import DownloadLink
 from infra.signed_links import BuildOf
 from service.factory import Factory
 from service.links import link_to

@@ -3,10 +3,10 @@
 import asyncio
 from contextlib import suppress
 
+from domain.artifacts import DownloadLink
 from domain.caller import Caller
 from domain.errors import Fault
 from domain.model import Value
-from domain.views import DownloadLink
 from domain.vm.inputs import workflow_id
 from domain.vm.state import RESTING, VmState, VmStatus
 from domain.vm.views import SnapshotList, VmPage, VmView

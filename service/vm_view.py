@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Final
 
+from domain.artifacts import DownloadLink
 from domain.budget import ROW_CHARACTERS, VIEW_BYTES, that_fit
 from domain.text import clean_untrusted
-from domain.views import DownloadLink
 from domain.vm.inputs import workflow_id
 from domain.vm.state import OrderState, SnapshotState, VmState
 from domain.vm.views import SnapshotView, VmImageView, VmOrderView, VmSummary, VmView

@@ -11,8 +11,9 @@ from cli.client.output import Output
 from cli.client.tools import Tools
 from cli.client.transfer import fetch, open_client
 from cli.client.words import plain, size
+from domain.artifacts import DownloadLink
 from domain.errors import Problem
-from domain.views import DownloadLink, DownloadLinks
+from domain.views import DownloadLinks
 
 
 async def download(session: Tools, output: Output, given: str, *, kinds: Sequence[str], folder: Path) -> int:

@@ -12,8 +12,8 @@ from typing import BinaryIO, Final
 import httpx2
 
 from cli.client.failures import ClientFailure, TransferFailed, UsageFailure
+from domain.artifacts import DownloadLink
 from domain.errors import Problem
-from domain.views import DownloadLink
 
 _TRIES: Final = 5
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")

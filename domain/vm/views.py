@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from domain.artifacts import Verification
+from domain.artifacts import DownloadLink, Verification
 from domain.errors import Problem
 from domain.model import Value
 from domain.verification import Firmware
-from domain.views import DownloadLink
 from domain.vm.orders import OrderKind
 from domain.vm.spec import PortForward
 from domain.vm.state import OrderStatus, VmStatus

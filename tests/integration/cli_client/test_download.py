@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from cli.client.failures import ClientFailure, TransferFailed, UsageFailure
 from cli.client.transfer import fetch, open_client
-from domain.views import DownloadLink
+from domain.artifacts import DownloadLink
 
 pytestmark = pytest.mark.integration
 CONTENT = random.Random(7).randbytes(3_000_000)
