@@ -16,8 +16,10 @@ from infra.settings import Settings
 SEARCH_ATTRIBUTES: Final = ("JobKind", "JobState", "OrgId", "Recipe")
 
 # Go lets a heap double before it collects (GOGC=100). Most of what weed holds are buffers that it has not touched yet,
-# but they count too, so a fifth is plenty; storing costs no more for it. The limit is for what is stored at once.
-_WEED_GO: Final = {"GOGC": "20", "GOMEMLIMIT": "256MiB"}
+# but they count too, so a fifth is plenty; storing costs no more for it. The limit is for what is stored at once. It
+# has to be well above what weed holds at rest (236 MiB with its readers of changes, mostly untouched): at 256 MiB it
+# collected eight times a second for ever, and took a tenth of a processor from the emulated guests.
+_WEED_GO: Final = {"GOGC": "20", "GOMEMLIMIT": "384MiB"}
 _TEMPORAL_GO: Final = {"GOGC": "25"}
 _WEED_VOLUMES: Final = 100  # of 1 GiB each; a volume takes space only as it fills
 _WEED_ROOM: Final = 64 << 20
