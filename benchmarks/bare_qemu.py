@@ -6,18 +6,47 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _OVMF = Path("/usr/share/OVMF")
-_PING = b'{"execute":"guest-sync-delimited","arguments":{"id":7}}\n'
 _BOOT_SECONDS = 900.0
+_SYNC_ID = 7
+_PAUSE_SECONDS = 0.1
+GATEWAY = "10.0.2.2"
+"""What a guest reaches by its first card."""
+
+
+@dataclass(frozen=True)
+class BareGuest:
+    """A guest that is up: the seconds from its QEMU's start to its agent's first answer, and that agent's socket."""
+
+    seconds: float
+    agent: Path
+
+    async def run(self, *argv: str) -> None:
+        """Run a program and wait for its end.
+
+        Raises:
+            RuntimeError: its status is not 0.
+
+        """
+        async with _asking(self.agent) as ask:
+            pid = (await ask("guest-exec", {"path": argv[0], "arg": argv[1:], "capture-output": True}))["pid"]
+            done = await ask("guest-exec-status", {"pid": pid})
+            while not done["exited"]:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                done = await ask("guest-exec-status", {"pid": pid})
+        if done.get("exitcode") != 0:
+            raise RuntimeError(json.dumps(done))
 
 
 @asynccontextmanager
-async def booted(image: Path, *, memory: int, cpus: int, cards: int = 1) -> AsyncGenerator[float]:
-    """Boot an overlay of `image` under UEFI and answer the seconds from start to the agent's first answer.
+async def booted(image: Path, *, memory: int, cpus: int, cards: int = 1) -> AsyncGenerator[BareGuest]:
+    """Boot an overlay of `image` under UEFI until its agent answers.
 
     `cards` are network cards: a machine of a suite has one more, on its private network.
     """
@@ -28,7 +57,7 @@ async def booted(image: Path, *, memory: int, cpus: int, cards: int = 1) -> Asyn
         try:
             async with asyncio.timeout(_BOOT_SECONDS):
                 await _answers(folder / "agent")
-            yield time.monotonic() - started
+            yield BareGuest(time.monotonic() - started, folder / "agent")
         finally:
             process.kill()
             await process.wait()
@@ -67,16 +96,25 @@ async def _answers(socket: Path) -> None:
     """Ask the agent until it answers."""
     while True:
         with contextlib.suppress(OSError, TimeoutError, ValueError):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
-            try:
-                writer.write(b"\xff" + _PING)
-                async with asyncio.timeout(1.0):
-                    while True:
-                        line = (await reader.readline()).lstrip(b"\xff")
-                        if not line:
-                            break
-                        if json.loads(line).get("return") == 7:
-                            return
-            finally:
-                writer.close()
-        await asyncio.sleep(0.1)
+            async with asyncio.timeout(1.0), _asking(socket):
+                return
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def _asking(socket: Path) -> AsyncGenerator[Callable[[str, dict[str, object]], Awaitable[Any]]]:
+    """Talk to the agent, whose earlier answers to others are skipped."""
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+
+    async def ask(command: str, arguments: dict[str, object]) -> Any:
+        writer.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        return json.loads((await reader.readline()).lstrip(b"\xff")).get("return")
+
+    try:
+        writer.write(b"\xff")
+        answer = await ask("guest-sync-delimited", {"id": _SYNC_ID})
+        while answer != _SYNC_ID:
+            answer = json.loads((await reader.readline()).lstrip(b"\xff")).get("return")
+        yield ask
+    finally:
+        writer.close()

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bare_qemu import booted
+from activities.verification.programs import text_of
+from benchmarks.bare_qemu import GATEWAY, booted
 from benchmarks.measure import Line, median_ratio
 from benchmarks.vms import CPUS, MEMORY, upload
 from cli.client.session import FactorySession
@@ -20,23 +21,28 @@ _SLOTS = ("server", "client")
 async def two_machines(stack: Stack, session: FactorySession, image: Path) -> list[Line]:
     """From `run_test_suite` to both guests being ready, and to the verdict with its report written.
 
-    Both against the later one of two agents' first answers.
+    Both against the later one of two agents' first answers, and the verdict also against that and the suite's
+    questions put by hand.
     """
     suite_id = await _suite(session, await upload(stack, image))
     whole: list[tuple[float, float]] = []
+    asked: list[tuple[float, float]] = []
     ready: list[tuple[float, float]] = []
     for _ in range(_PAIRS):
-        bare = await _side_by_side(image)
+        bare, answered = await _side_by_side(image)
         began = time.monotonic()
         run = await session.call("run_test_suite", {"suite_id": suite_id})
         ended = await until_run(session, run["run_id"])
-        whole.append((time.monotonic() - began, bare))
+        took = time.monotonic() - began
+        whole.append((took, bare))
+        asked.append((took, answered))
         if ended["status"] != "passed":
             raise RuntimeError(json.dumps(ended))
         ready.append((max(machine["ready_seconds"] for machine in ended["machines"]), bare))
     return [
         median_ratio("a suite of two machines until both are ready, against two QEMUs by hand", ready, ""),
         median_ratio("a suite of two machines until its verdict, against two QEMUs by hand", whole, "≤ 1.10"),
+        median_ratio("the same, against two QEMUs that are asked the same by hand", asked, ""),
     ]
 
 
@@ -62,8 +68,16 @@ async def _suite(session: FactorySession, image_id: str) -> str:
     return str(made["suite_id"])
 
 
-async def _side_by_side(image: Path) -> float:
-    """Boot as many at once and answer the seconds until the last of them answered."""
+async def _side_by_side(image: Path) -> tuple[float, float]:
+    """Boot as many at once; answers the seconds until the last of them answered, and until each was asked its question.
+
+    By hand there is no network between them: the one that is to reach the other reaches its gateway.
+    """
     async with AsyncExitStack() as stack:
         boots = [stack.enter_async_context(booted(image, memory=MEMORY, cpus=CPUS, cards=2)) for _ in _SLOTS]
-        return max(await asyncio.gather(*boots))
+        server, client = await asyncio.gather(*boots)
+        up = max(server.seconds, client.seconds)
+        began = time.monotonic()
+        await server.run("test", "-e", "/etc/passwd")
+        await client.run("perl", "-e", text_of("ping.pl"), "--", GATEWAY, "10")
+        return up, up + time.monotonic() - began

@@ -38,7 +38,7 @@ async def create_to_ready(stack: Stack, session: FactorySession, image: Path) ->
         async with booted(image, memory=MEMORY, cpus=CPUS) as bare:
             pass
         vm_id, to_running, to_ready = await _one(session, image_id)
-        ready.append((to_ready, bare))
+        ready.append((to_ready, bare.seconds))
         running.append(to_running)
         await _gone(session, vm_id)
     note = f"QEMU runs {min(running):.2f}-{max(running):.2f} s after create_vm"
