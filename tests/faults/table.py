@@ -12,15 +12,29 @@ _BEGIN, _END = "<!-- the table: written by `python -m tests.faults` -->\n", "<!-
 _COLUMNS = ("fault", "operation", "runs", "lost", "duplicated", "orphans", "recovery p50", "max", "open failures")
 
 
-def write(runs: Iterable[Run]) -> str:
-    """Write the table's text."""
+def write(runs: Iterable[Run], *, earlier: str = "") -> str:
+    """Write the table's text. Rows of an `earlier` one stay where these runs say nothing new."""
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
         groups[run.kind, run.operation].append(run)
+    rows = _rows(earlier) | {key: _row(*key, found) for key, found in groups.items()}
     lines = [f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}"]
-    real_last = sorted(groups.items(), key=lambda group: group[0][0].startswith("real: "))
-    lines += [_row(kind, operation, found) for (kind, operation), found in real_last]
+    lines += [row for _, row in sorted(rows.items(), key=lambda item: item[0][0].startswith("real: "))]
     return "\n".join(lines) + "\n"
+
+
+def _rows(table: str) -> dict[tuple[str, str], str]:
+    """Read the rows back, by fault and operation."""
+    found: dict[tuple[str, str], str] = {}
+    for line in table.splitlines():
+        cells = _cells(line)
+        if len(cells) == len(_COLUMNS) and cells[2].isdecimal():
+            found[cells[0], cells[1]] = line
+    return found
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def _row(kind: str, operation: str, runs: list[Run]) -> str:
@@ -40,11 +54,15 @@ def _row(kind: str, operation: str, runs: list[Run]) -> str:
 
 
 def publish(runs: list[Run]) -> None:
-    """Put the table into the document, between its marks. A fault that did not come to pass proves nothing."""
-    runs = [run for run in runs if run.did]
+    """Put the table into the document, between its marks. A fault that did not come to pass proves nothing.
+
+    A file of results is one machine's, and often of some kinds only: what the document says of others stays.
+    """
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    injected = len({(run.kind, run.seed) for run in runs})
-    said = f"\n{len(runs)} runs of operations under {injected} faults.\n\n"
-    DOCUMENT.write_text(f"{before}{_BEGIN}{said}{write(runs)}\n{_END}{after}", encoding="utf-8")
+    earlier, _, after = rest.partition(_END)
+    table = write([run for run in runs if run.did], earlier=earlier)
+    rows = _rows(table)
+    total = sum(int(_cells(row)[2]) for row in rows.values())
+    said = f"\n{total} runs of operations under {len({kind for kind, _ in rows})} kinds of faults.\n\n"
+    DOCUMENT.write_text(f"{before}{_BEGIN}{said}{table}\n{_END}{after}", encoding="utf-8")
