@@ -49,7 +49,7 @@ grub-mkimage -O i386-pc -p /boot/grub -c "$work/start.cfg" -o "$work/core.img" $
 grub-mkimage -O x86_64-efi -p /boot/grub -c "$work/start.cfg" -o "$work/BOOTX64.EFI" $modules efi_gop efi_uga
 mkfs.vfat --invariant -F 32 -s 1 -n ESP -i 01234567 --offset 4096 "$work/disk.raw" 65536 > /dev/null
 mmd -i "$work/disk.raw@@2M" ::/EFI ::/EFI/BOOT && mcopy -i "$work/disk.raw@@2M" "$work/BOOTX64.EFI" ::/EFI/BOOT/
-mke2fs -q -F -t ext4 -L root -U $uuid -O ^metadata_csum_seed,^orphan_file -E offset=69206016,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard \
+mke2fs -q -F -t ext4 -L root -b 4096 -U $uuid -O ^metadata_csum_seed,^orphan_file -E offset=69206016,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard \
     -d "$root" "$work/disk.raw" ${blocks}
 dd if=/usr/lib/grub/i386-pc/boot.img of="$work/disk.raw" bs=440 count=1 conv=notrunc status=none
 dd if="$work/core.img" of="$work/disk.raw" bs=512 seek=2048 conv=notrunc status=none
