@@ -101,7 +101,8 @@ def _read_on(connection: Connection[Any], folds: Sequence[_Fold[Any]]) -> None:
         )
         position = (found and found[0]) or after
         for number, stream, version, name, state in cursor:
-            takers[name].add(decode_event(stream, version, name, state))
+            event = decode_event(stream, version, name, state)  # which says so if it knows no such event
+            takers[name].add(event)
             position = max(position, number)
     for fold in folds:
         fold.position = position

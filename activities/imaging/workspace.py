@@ -63,6 +63,9 @@ async def sweep_workspaces(home: Path) -> int:
 async def _remove(folder: Path) -> None:
     try:
         await asyncio.to_thread(shutil.rmtree, folder)
+    except FileNotFoundError:
+        if folder.exists():  # a thread of a step that was cancelled has only now taken its file away
+            await _remove(folder)
     except PermissionError:
         # Files of subordinate ids: only the user namespace's root may remove them.
         await run(sandboxed(["rm", "-rf", "--", str(folder)]), timeout=_REMOVE_SECONDS)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -66,29 +66,30 @@ class LibvirtGuest:
         await self.ask("guest-ping", {})
 
     async def cards(self) -> dict[str, tuple[str, ...]]:
-        """Tell the addresses of the guest's network cards by their MAC address, in lower case; raises like `file`."""
-        found: list[dict[str, Any]] = await self.ask("guest-network-get-interfaces", {})
-        return {
-            str(card.get("hardware-address", "")).lower(): tuple(
-                str(a["ip-address"]) for a in card.get("ip-addresses", ())
-            )
-            for card in found
-        }
+        """Tell the addresses of the guest's network cards by their MAC address, in lower case; raises like `file`.
+
+        A card and the bridge over it have the same one.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for card in await self.ask("guest-network-get-interfaces", {}):
+            mac = str(card.get("hardware-address", "")).lower()
+            found[mac] = (*found.get(mac, ()), *(a["ip-address"] for a in card.get("ip-addresses", ())))
+        return found
 
     @asynccontextmanager
     async def file(self, path: str) -> AsyncGenerator["GuestFile"]:
         """Open a file that is there for reading and writing.
 
         Raises:
-            AgentError: the agent cannot, or may not.
+            AgentError: the agent cannot, or may not, or was silent: what it was asked may have been done or not.
             Verdict, Fault: as `run`.
 
         """
-        handle = int(await self.ask("guest-file-open", {"path": path, "mode": "r+"}))
+        handle = int(await self._once("guest-file-open", {"path": path, "mode": "r+"}))
         try:
-            yield GuestFile(self, handle)
+            yield GuestFile(self._once, handle)
         finally:
-            with suppress(AgentError):
+            with suppress(AgentError):  # what was written has been flushed
                 await self.ask("guest-file-close", {"handle": handle})
 
     async def _status(self, pid: int) -> dict[str, Any]:
@@ -151,21 +152,22 @@ class LibvirtGuest:
 
 
 class GuestFile:
-    """An open file of a guest; the agent buffers, and writes when it is closed."""
+    """An open file of a guest. Nothing is asked twice, for each answer depends on what was asked before."""
 
-    def __init__(self, guest: LibvirtGuest, handle: int) -> None:
-        self._guest = guest
+    def __init__(self, once: Callable[[str, dict[str, Any]], Awaitable[Any]], handle: int) -> None:
+        self._once = once
         self._handle = handle
 
-    async def read(self, most: int) -> bytes:
-        """Read from where it is, at most so many bytes."""
-        answer = await self._guest.ask("guest-file-read", {"handle": self._handle, "count": most})
-        return base64.b64decode(answer["buf-b64"])
+    async def read(self, most: int) -> bytes | None:
+        """Read from the beginning, all of it; nothing if it has more than so many bytes."""
+        answer = await self._once("guest-file-read", {"handle": self._handle, "count": most})
+        return base64.b64decode(answer["buf-b64"]) if answer["eof"] else None
 
     async def overwrite(self, data: bytes) -> None:
-        """Write from the beginning; what lies behind stays."""
-        await self._guest.ask("guest-file-seek", {"handle": self._handle, "offset": 0, "whence": "set"})
-        await self._guest.ask("guest-file-write", {"handle": self._handle, "buf-b64": base64.b64encode(data).decode()})
+        """Write from the beginning, so that it is with the guest's kernel; what lies behind stays."""
+        await self._once("guest-file-seek", {"handle": self._handle, "offset": 0, "whence": "set"})
+        await self._once("guest-file-write", {"handle": self._handle, "buf-b64": base64.b64encode(data).decode()})
+        await self._once("guest-file-flush", {"handle": self._handle})
 
 
 def raise_unless_running(name: str, condition: Condition) -> None:

@@ -1,5 +1,6 @@
 # Gives this machine its addresses on private networks and tells it the other machines' names.
-# Arguments: for each network the MAC address of the card, and the address with its prefix length.
+# Arguments: for how many seconds to wait for a DHCP client's addresses; then for each network the MAC address of the
+# card, and the address with its prefix length.
 # Standard input: lines for /etc/hosts. Harmless to repeat.
 # It runs while the machine is still booting, where every program costs a tenth of a second when emulated: so the
 # shell does what it can by itself.
@@ -30,7 +31,7 @@ join() {
     find_card "$1"
     tries=0
     while ! has_address "$card" "${2%/*}"; do
-        if [ "$tries" -ge 5 ]; then
+        if [ "$tries" -ge "$patience" ]; then
             ip link set "$card" up
             ip address add "$2" dev "$card"
         else
@@ -40,6 +41,8 @@ join() {
     done
 }
 
+patience=$1
+shift
 while [ "$#" -ge 2 ]; do
     join "$1" "$2"
     shift 2

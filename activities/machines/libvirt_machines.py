@@ -108,6 +108,9 @@ class LibvirtMachines:
     async def capture(self, job_id: str, generation: int, artifact: str, log: StepLog) -> tuple[str, ...]:
         """Store evidence under `evidence/<job>/<generation>/<machine>/`; answers the keys of what could be had."""
         workspace = workspace_of(self._paths, job_id, artifact)
+        port = self._serial.get(workspace.name)
+        if port is not None:
+            await port.caught_up()
         serial = await asyncio.to_thread(SerialLog(workspace.folder).read)
         console = Console()
         console.feed(serial[-(1 << 16) :])

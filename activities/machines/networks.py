@@ -13,7 +13,8 @@ Names on private networks reach a machine in two ways, because neither reaches a
   address where no DHCP client looks after it.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class GuestNetworks:
     def __init__(self, paths: LibvirtPaths) -> None:
         self._socket = client.socket_path(paths.root / "run")
         self._told: dict[str, tuple[KnownName, ...]] = {}
+        self._introducing: dict[str, asyncio.Lock] = {}
 
     async def plug(self, machine: str, org_id: str, networks: Iterable[Network], *, egress: bool) -> Cabling:
         """Make a machine's links, before each of its starts; addresses stay the same until it is forgotten.
@@ -64,6 +66,7 @@ class GuestNetworks:
 
         """
         self._told.pop(machine, None)
+        self._introducing.pop(machine, None)
         return (await client.ask(self._socket, Unplug(machine=machine, forget=forget))).removed
 
     async def sweep(self, keep: Iterable[str]) -> int:
@@ -87,20 +90,25 @@ class GuestNetworks:
             Fault: `network.unavailable`, `network.unknown_machine`, and what `Guest.run` raises.
 
         """
-        reply = await client.ask(self._socket, Names(machine=machine))
-        cards = _cabling(reply.cabling).networks
-        if not cards or (if_news and self._told.get(machine) == reply.names):
+        async with self._introducing.setdefault(machine, asyncio.Lock()):  # it and a new neighbour may tell it at once
+            reply = await client.ask(self._socket, Names(machine=machine))
+            cards = _cabling(reply.cabling).networks
+            if cards and not (if_news and self._told.get(machine) == reply.names):
+                lines = "".join(f"{name.address}\t{' '.join(name.names)}\n" for name in reply.names)
+                await self._tell(machine, guest, cards, lines)
+                self._told[machine] = reply.names
             return reply.names
-        lines = "".join(f"{name.address}\t{' '.join(name.names)}\n" for name in reply.names)
-        addresses = {card.mac: card.address for card in cards}
-        if not (isinstance(guest, LibvirtGuest) and await agent_names.introduce(guest, addresses, lines)):
-            await self._run(machine, guest, cards, lines)
-        self._told[machine] = reply.names
-        return reply.names
 
-    async def _run(self, machine: str, guest: Guest, cards: Iterable[Link], lines: str) -> None:
+    async def _tell(self, machine: str, guest: Guest, cards: Sequence[Link], lines: str) -> None:
+        """Tell by the agent alone, else by a program, which waits for addresses only if nobody has yet."""
+        patience = agent_names.LEASE_SECONDS
+        if isinstance(guest, LibvirtGuest):
+            outcome = await agent_names.introduce(guest, {card.mac: card.address for card in cards}, lines)
+            if outcome == "done":
+                return
+            patience = 0.0 if outcome == "no address" else patience
         arguments = [word for card in cards for word in (card.mac, f"{card.address}/{card.prefix}")]
-        argv = ("/bin/sh", "-c", _script(), "join-networks", *arguments)
+        argv = ("/bin/sh", "-c", _script(), "join-networks", str(int(patience)), *arguments)
         done = await guest.run(argv, timeout=_JOIN_SECONDS, stdin=lines.encode())
         if done.status != 0:
             raise Verdict.because(

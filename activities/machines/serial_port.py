@@ -7,16 +7,18 @@ When the reader is gone (a killed worker) QEMU drops what the guest writes; the 
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from activities.machines.console import Console
 
+_log = logging.getLogger(__name__)
 HEAD_BYTES = 2 << 20
 TAIL_BYTES = 1 << 20
 REPLAY_BYTES = 64 << 10
 _CHUNK = 1 << 16
-# An emulated port hands over a few characters at a time; each reading costs processor time that the guest needs.
+# An emulated port hands over a few characters at a time; each taking costs processor time that the guest needs.
 _GATHER_SECONDS = 0.1
 _GATHER_SECONDS_SEEN = 0.01
 
@@ -95,6 +97,9 @@ class SerialPort:
         self._recent = bytearray()
         self._follower: Callable[[str], None] | None = None
         self._viewers: list[Callable[[bytes], None]] = []
+        self._pending = bytearray()
+        self._some = asyncio.Event()
+        self._taking = asyncio.Lock()
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -134,9 +139,8 @@ class SerialPort:
         return SerialTap(bytes(self._recent), self._write, leave)
 
     async def caught_up(self) -> None:
-        """Wait until what the guest has written by now was read."""
-        if self.is_open:
-            await asyncio.sleep(2 * _GATHER_SECONDS)
+        """Take what has been read by now: what the log and `console` say is then no older than this."""
+        await self._take_pending()
 
     async def close(self) -> None:
         """Stop reading; harmless to repeat."""
@@ -152,25 +156,47 @@ class SerialPort:
             await asyncio.wait((self._task,), timeout=seconds)
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taking = asyncio.create_task(self._take_in_handfuls())
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(_CHUNK):
-                    await asyncio.to_thread(self._log.write, data)
-                    self._take(data)
-                    if len(data) < _CHUNK:  # a flood is read as fast as it comes
-                        await asyncio.sleep(_GATHER_SECONDS_SEEN if self._viewers else _GATHER_SECONDS)
+                    self._pending += data
+                    self._some.set()
+                    if len(self._pending) >= _CHUNK:  # a flood waits for its log
+                        await self._take_pending()
         finally:
             self._writer = None
             writer.close()
+            taking.cancel()
+            await self._take_pending()
             self._tell(b"")
 
-    def _take(self, data: bytes) -> None:
-        self._recent += data
-        del self._recent[:-REPLAY_BYTES]
-        self._tell(data)
-        for line in self.console.feed(data):
-            if self._follower is not None:
-                self._follower(line)
+    async def _take_in_handfuls(self) -> None:
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(_GATHER_SECONDS_SEEN if self._viewers else _GATHER_SECONDS)
+            await self._take_pending()
+
+    async def _take_pending(self) -> None:
+        # What was begun is ended also when whoever asked for it is cancelled: it would be lost.
+        await asyncio.shield(self._take())
+
+    async def _take(self) -> None:
+        async with self._taking:
+            data, self._pending = bytes(self._pending), bytearray()
+            self._some.clear()
+            if not data:
+                return
+            try:
+                await asyncio.to_thread(self._log.write, data)
+            except OSError as error:  # the disk is full: what is seen of the guest goes on
+                _log.warning("a serial port's log cannot be written: %s", error)
+            self._recent += data
+            del self._recent[:-REPLAY_BYTES]
+            self._tell(data)
+            for line in self.console.feed(data):
+                if self._follower is not None:
+                    self._follower(line)
 
     def _tell(self, data: bytes) -> None:
         viewers = tuple(self._viewers)

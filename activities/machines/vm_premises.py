@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from activities.machines.serial_ports import SerialPorts
@@ -19,19 +19,17 @@ class Stirring:
     """Wakes who waits for something to happen to a VM; what it was they find out themselves."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._next = asyncio.Event()
+
+    @property
+    def next(self) -> asyncio.Event:
+        """What is set when something happens from now on; who looks first and then waits takes it before the look."""
+        return self._next
 
     def happened(self) -> None:
         """Wake all who wait."""
-        event, self._event = self._event, asyncio.Event()
+        event, self._next = self._next, asyncio.Event()
         event.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait until something happens, at most so long."""
-        event = self._event
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Waiting until a VM's guest answers, and saying why it does not. The VM runs on either way."""
 
+import asyncio
 import ipaddress
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from activities.machines.boot import BootLimits
@@ -42,6 +44,7 @@ class VmReady:
         watch = _StandsStill(getattr(self._limits, record.accelerator))
         unreachable: float | None = None
         while True:
+            stirred = self._premises.stirring.next
             try:
                 ready = await self._answers(folder, record, watch)
                 if ready is not None:
@@ -55,7 +58,9 @@ class VmReady:
                     raise
             port = self._premises.serial.find(folder.name)
             watch.judge(port.console if port else None, record)
-            await self._premises.stirring.wait(_POLL_SECONDS[record.accelerator])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS[record.accelerator]):
+                    await stirred.wait()
 
     async def _answers(self, folder: VmFolder, record: VmRecord, watch: "_StandsStill") -> AgentReady | None:
         seen = read_power(await self._hypervisor.vm(folder.name), record)

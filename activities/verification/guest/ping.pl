@@ -1,5 +1,6 @@
 # ping.pl HOST SECONDS: sends an ICMP echo request each second until one is answered (RFC 792, RFC 4443).
-# Raw sockets are root's. IPv4 answers come with their IP header and everybody's, so they are looked through.
+# A host that has both kinds of addresses is asked over IPv4. Raw sockets are root's. IPv4 answers come with their IP
+# header, and everybody's, so they are looked through.
 use strict;
 use warnings;
 
