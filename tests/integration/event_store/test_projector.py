@@ -14,6 +14,7 @@ import pytest
 
 from domain.build.events import BuildEvent
 from domain.build.state import BuildState, fold
+from domain.errors import Fault
 from event_store.front import FrontDatabase
 from event_store.log import EventLog
 from event_store.projector import POISONED
@@ -177,3 +178,19 @@ async def test_a_rebuild_while_it_works_loses_nothing(log: EventLog, front: Fron
         await working
         for build in builds:
             assert await shown(front, build, 18) == fold(tuple(whole_build(build)))
+
+
+async def test_a_rebuild_names_an_event_of_a_newer_release_and_changes_nothing(
+    log: EventLog, front: FrontDatabase, database: Migrated
+) -> None:
+    known, bad = uuid4(), uuid4()
+    append(log, requested(known))
+    rebuild_projections(database.owner_url)
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute(
+            "INSERT INTO event_log.stored_events VALUES (%s, 1, 'build.from_the_future.v9', '{}')", (bad,)
+        )
+    with pytest.raises(Fault, match=r"log\.unreadable_event") as raised:
+        rebuild_projections(database.owner_url)
+    assert str(bad) in str(raised.value)
+    assert await front.wait_for("org-a", "builds", str(known), 1, SECONDS)
