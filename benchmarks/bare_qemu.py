@@ -14,7 +14,6 @@ from typing import Any
 
 _OVMF = Path("/usr/share/OVMF")
 _BOOT_SECONDS = 900.0
-_SYNC_ID = 7
 _PAUSE_SECONDS = 0.1
 GATEWAY = "10.0.2.2"
 """What a guest reaches by its first card."""
@@ -111,9 +110,10 @@ async def _asking(socket: Path) -> AsyncGenerator[Callable[[str, dict[str, objec
         return json.loads((await reader.readline()).lstrip(b"\xff")).get("return")
 
     try:
+        mark = time.monotonic_ns()
         writer.write(b"\xff")
-        answer = await ask("guest-sync-delimited", {"id": _SYNC_ID})
-        while answer != _SYNC_ID:
+        answer = await ask("guest-sync-delimited", {"id": mark})
+        while answer != mark:
             answer = json.loads((await reader.readline()).lstrip(b"\xff")).get("return")
         yield ask
     finally:
