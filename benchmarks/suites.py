@@ -79,5 +79,5 @@ async def _side_by_side(image: Path) -> tuple[float, float]:
         up = max(server.seconds, client.seconds)
         began = time.monotonic()
         await server.run("test", "-e", "/etc/passwd")
-        await client.run("perl", "-e", text_of("ping.pl"), "--", GATEWAY, "10")
+        await client.run("perl", "-we", text_of("ping.pl"), "--", GATEWAY, "10")
         return up, up + time.monotonic() - began

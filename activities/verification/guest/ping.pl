@@ -2,7 +2,6 @@
 # A host that has both kinds of addresses is asked over IPv4. Raw sockets are root's. IPv4 answers come with their IP
 # header, and everybody's, so they are looked through.
 use strict;
-use warnings;
 
 my ($AF_INET, $AF_INET6, $SOCK_RAW) = (2, 10, 3); # of Linux
 
