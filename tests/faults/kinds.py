@@ -9,6 +9,7 @@ from functools import partial
 
 from tests.faults.factory import Laboratory, guests
 from tests.faults.network import Damage
+from tests.faults.quick.launch import faketime
 from tests.faults.quick.orders import Orders
 
 Inflict = Callable[[Laboratory, random.Random], Awaitable[str]]
@@ -104,6 +105,7 @@ async def _twice(lab: Laboratory, _chance: random.Random) -> str:
 
 
 async def _clock(lab: Laboratory, chance: random.Random) -> str:
+    faketime()  # says here that it is missing, not in the log of a part that does not start
     part = chance.choice(("host-worker", "core-worker", "projector", "mcp", "gateway"))
     offset = chance.choice((-7200, 7200))
     lab.order(part, Orders(clock=offset))

@@ -47,14 +47,19 @@ def _instrument(module: str, doom: Doom) -> None:
     builtins.__dict__["__crash_points__"] = hooks
 
 
+def faketime() -> Path:
+    """Find the library that gives one process a clock that is off."""
+    libraries = sorted(Path("/usr/lib").glob(f"*/faketime/{_FAKETIME}"))
+    if not libraries:
+        raise SystemExit("the laboratory needs the package libfaketime")
+    return libraries[0]
+
+
 def _set_clock(orders: Orders) -> None:
     """Start again with a clock that is off, if that is ordered (faketime(1)); this process alone has it."""
     if orders.clock and "LD_PRELOAD" not in os.environ:
-        libraries = sorted(Path("/usr/lib").glob(f"*/faketime/{_FAKETIME}"))
-        if not libraries:
-            raise SystemExit("the laboratory needs the package libfaketime")
         clock = {
-            "LD_PRELOAD": str(libraries[0]),
+            "LD_PRELOAD": str(faketime()),
             "FAKETIME": f"{orders.clock:+d}s",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_NO_CACHE": "1",
