@@ -45,7 +45,8 @@ class Laboratory:
     A `real` one has no quick builder: its builds and machines are real, as are its limits and its mirror. Its disks
     are small only with `disks`, because their content, all layers among it, goes with them. `busy` is for how
     many seconds operations are under way, among which the moment of a fault is chosen, `held` for how many a disk
-    stays full or the object store damaged; `patience` is how long an operation may take.
+    stays full or the object store damaged; `patience` is how long an operation may take, and `machine_within` in what
+    time one of them has a machine.
     """
 
     def __init__(self, home: Path, *, real: bool = False, disks: bool = True) -> None:
@@ -56,6 +57,7 @@ class Laboratory:
         self.held = 15.0 if real else 4.0
         self.beyond_heartbeat = 25.0 if real else 9.0
         self.patience = 1800.0 if real else 180.0
+        self.machine_within = 240.0 if real else 10.0
         self.proxy = ObjectStoreProxy(lambda: self.port("s3"))
         self.mirror = Mirror()
         self._stack: QuickStack | None = None

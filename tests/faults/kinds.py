@@ -12,6 +12,7 @@ from tests.faults.network import Damage
 from tests.faults.quick.launch import faketime
 from tests.faults.quick.orders import Orders
 
+_LOOK_SECONDS = 0.05
 Inflict = Callable[[Laboratory, random.Random], Awaitable[str]]
 
 
@@ -117,17 +118,13 @@ async def _clock(lab: Laboratory, chance: random.Random) -> str:
 
 
 async def _guest_killed(lab: Laboratory, chance: random.Random) -> str:
-    for _ in range(200):
-        if found := guests(lab.home):
-            break
-        await asyncio.sleep(0.05)
-    else:
-        return ""
     await _moment(lab, chance)
-    found = guests(lab.home) or found
-    victim = chance.choice(found)
-    lab.kill_process(victim)
-    return "killed a machine's process"
+    for _ in range(round(lab.machine_within / _LOOK_SECONDS)):
+        if found := guests(lab.home):
+            lab.kill_process(chance.choice(found))
+            return "killed a machine's process"
+        await asyncio.sleep(_LOOK_SECONDS)
+    return ""
 
 
 async def _everything(lab: Laboratory, chance: random.Random) -> str:
