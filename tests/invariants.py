@@ -5,6 +5,7 @@ their store, the host's files, mounts and processes.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import time
@@ -334,8 +335,11 @@ def _is_builder(argv: list[str], home: Path) -> bool:
 
 
 def is_machine(argv: list[str], process: Path, home: Path) -> bool:
-    """Whether it is a QEMU of this home: its arguments name folders inside a namespace, its mounts tell whose."""
+    """Whether it is a QEMU of this home: its arguments name folders inside a namespace, what lies there tells whose."""
     if "qemu-system" not in argv[0]:
         return False
+    with contextlib.suppress(OSError):
+        if (process / "root" / "var" / "lib" / "libvirt").samefile(home / "libvirt" / "lib"):
+            return True  # also where the home is on a disk of its own
     roots = [line.split()[3] for line in (process / "mountinfo").read_text(encoding="utf-8").splitlines()]
     return any(root.endswith(f"{home.parent.name}/{home.name}/libvirt/lib") for root in roots)
