@@ -1,24 +1,22 @@
 """The commands around builds."""
 
-import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import typer
 from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
 from cli.client import exits
 from cli.client.build_view import follow_build, parse_view, render_report
-from cli.client.failures import Unreachable, UsageFailure
+from cli.client.confirm import confirm
+from cli.client.failures import Unreachable
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
 from cli.client.tools import Tools
 from cli.client.words import STATUS_STYLE, duration, place_text, plain, size
 from domain.build.inputs import VerifyPolicy
-from domain.errors import Problem
 from domain.model import Value
 from domain.views import BuildPage, BuildView, DeletedBuild
 
@@ -132,7 +130,7 @@ async def cancel_build(session: Tools, output: Output, given: str, *, yes: bool)
     if not yes:
         before = parse_view(await session.call("get_build_status", {"build_id": given}))
         build_id = before.build_id  # what was asked about is ended, whatever the name stands for a moment later
-        _confirm(before)
+        confirm(f"End build {_named(before)}?", "Cancelling ends the build for good")
     # A request key belongs to its build: the same for every try of ending it.
     answer = await session.call("cancel_build", {"build_id": build_id, "request_key": "cli-cancel"})
     if output.as_json:
@@ -150,7 +148,7 @@ async def delete_build(session: Tools, output: Output, given: str, *, reason: st
     if not yes:
         view = parse_view(await session.call("get_build_status", {"build_id": given}))
         build_id = view.build_id  # as above
-        _confirm(view, "Delete", "Deleting removes the build's images and files for good")
+        confirm(f"Delete build {_named(view)}?", "Deleting removes the build's images and files for good")
     asked = {"build_id": build_id, "request_key": "cli-delete"}
     answer = await session.call("delete_build", asked if reason is None else {**asked, "reason": reason})
     if output.as_json:
@@ -161,16 +159,8 @@ async def delete_build(session: Tools, output: Output, given: str, *, reason: st
     return exits.OK
 
 
-def _confirm(view: BuildView, verb: str = "End", what: str = "Cancelling ends the build for good") -> None:
-    if not sys.stdin.isatty():
-        raise UsageFailure(
-            Problem(
-                code="client.needs_confirmation",
-                message=f"{what}, and nobody can be asked here.",
-                next="Give --yes.",
-            )
-        )
-    typer.confirm(f"{verb} build {view.name} ({view.build_id}, {view.status})?", abort=True)
+def _named(view: BuildView) -> str:
+    return f"{view.name} ({view.build_id}, {view.status})"
 
 
 async def _wait(session: Tools, output: Output, build_id: str, *, after_version: int = 0) -> int:

@@ -1,6 +1,5 @@
 """The rebuild commands: schedule, list, change, delete."""
 
-import sys
 import uuid
 from functools import partial
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.client import exits
+from cli.client.confirm import confirm
 from cli.client.exits import EPILOG
 from cli.client.failures import UsageFailure
 from cli.client.output import Output, run
@@ -82,10 +82,7 @@ async def delete_schedule(session: Tools, output: Output, *, given: str, yes: bo
     """Delete a schedule. Asks first, unless `yes`."""
     schedule_id = await _resolve(session, given)
     if not yes:
-        if not sys.stdin.isatty():
-            message = "Deleting forgets the schedule for good, and nobody can be asked here."
-            raise UsageFailure(Problem(code="client.needs_confirmation", message=message, next="Give --yes."))
-        typer.confirm(f"Delete rebuild schedule {schedule_id}?", abort=True)
+        confirm(f"Delete rebuild schedule {schedule_id}?", "Deleting forgets the schedule for good")
     return await _change(session, output, tool="delete_rebuild_schedule", given=schedule_id, changes={})
 
 

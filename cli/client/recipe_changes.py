@@ -1,15 +1,14 @@
 """The commands that change, keep and forget recipes."""
 
 import json
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import typer
 from rich.text import Text
 
 from cli.client import exits
+from cli.client.confirm import confirm
 from cli.client.failures import UsageFailure
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
@@ -69,10 +68,7 @@ async def save_recipe(session: Tools, output: Output, *, recipe: str, about: Map
 async def delete_recipe(session: Tools, output: Output, *, name: str, yes: bool) -> int:
     """Forget a saved recipe. Asks first, unless `yes`."""
     if not yes:
-        if not sys.stdin.isatty():
-            message = "Deleting forgets the recipe for good, and nobody can be asked here."
-            raise UsageFailure(Problem(code="client.needs_confirmation", message=message, next="Give --yes."))
-        typer.confirm(f"Delete the saved recipe {name}?", abort=True)
+        confirm(f"Delete the saved recipe {name}?", "Deleting forgets the recipe for good")
     answer = await session.call("delete_recipe", {"name": name, "request_key": str(uuid.uuid4())})
     if output.as_json:
         output.json(answer)

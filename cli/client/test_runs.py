@@ -1,6 +1,5 @@
 """The test-run commands: verify a build or machine, list, show and cancel runs, save their reports."""
 
-import sys
 import uuid
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import exits
+from cli.client.confirm import confirm
 from cli.client.exits import EPILOG
 from cli.client.failures import UsageFailure
 from cli.client.output import Output, run
@@ -157,7 +157,7 @@ async def cancel_run(session: Tools, output: Output, *, given: str, yes: bool) -
     """End a run. Asks first, unless `yes`."""
     run_id = await resolve_run(session, given)
     if not yes:
-        _confirm(run_id)
+        confirm(f"End test run {run_id}?", "Cancelling ends the run for good")
     answer = await session.call("cancel_test_run", {"run_id": run_id, "request_key": f"cli-cancel-{run_id}"})
     if output.as_json:
         output.json(answer)
@@ -213,15 +213,3 @@ async def ended(output: Output, answer: dict[str, Any], reports: Reports, *, cod
         render_run(view, output.out)
     await save_files(view, reports, output)
     return code
-
-
-def _confirm(run_id: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageFailure(
-            Problem(
-                code="client.needs_confirmation",
-                message="Cancelling ends the run for good, and nobody can be asked here.",
-                next="Give --yes.",
-            )
-        )
-    typer.confirm(f"End test run {run_id}?", abort=True)

@@ -1,15 +1,13 @@
 """What the vm commands do."""
 
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from cli.client import exits
+from cli.client.confirm import confirm
 from cli.client.failures import TransferFailed, Unreachable, UsageFailure
 from cli.client.output import Output
 from cli.client.tools import Tools
@@ -20,6 +18,8 @@ from cli.client.words import plain
 from domain.console import ConsoleLink
 from domain.errors import Problem
 from domain.vm.views import CommandView, ScreenshotView, SnapshotList, VmPage, VmView
+
+_FOR_GOOD = "This cannot be undone"
 
 
 @dataclass
@@ -130,7 +130,7 @@ async def delete_vm(session: Tools, output: Output, *, given: str, yes: bool, wa
     """Delete a machine. Asks first, unless `yes`."""
     vm_id = await resolve_vm(session, given)
     if not yes:
-        _confirm(f"Delete machine {vm_id} with its disk and snapshots?")
+        confirm(f"Delete machine {vm_id} with its disk and snapshots?", _FOR_GOOD)
     answer = await session.call("delete_vm", {"vm_id": vm_id, "request_key": f"cli-delete-{vm_id}"})
     return await _done(session, output, answer, wait=wait, followed=followed)
 
@@ -142,7 +142,7 @@ async def restore_vm(  # noqa: PLR0913 - the command's options
     vm_id = await resolve_vm(session, given)
     snapshot_id = await resolve_snapshot(session, vm_id, snapshot)
     if not yes:
-        _confirm(f"Bring machine {vm_id} back to snapshot {snapshot_id}? What happened since is lost.")
+        confirm(f"Bring machine {vm_id} back to snapshot {snapshot_id}? What happened since is lost.", _FOR_GOOD)
     arguments = {"vm_id": vm_id, "snapshot_id": snapshot_id, "request_key": str(uuid.uuid4())}
     return await _done(session, output, await session.call("restore_vm", arguments), wait=wait, followed=followed)
 
@@ -248,15 +248,3 @@ async def _done(session: Tools, output: Output, answer: dict[str, Any], *, wait:
     else:
         render_vm(parse_vm(final), output.out)
     return exit_code(parse_vm(final))
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageFailure(
-            Problem(
-                code="client.needs_confirmation",
-                message="This cannot be undone, and nobody can be asked here.",
-                next="Give --yes.",
-            )
-        )
-    typer.confirm(question, abort=True)
