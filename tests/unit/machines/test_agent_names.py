@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -159,3 +160,9 @@ def test_the_block_is_replaced_and_nothing_else(text: str) -> None:
     assert with_block(once, _LINES) == once
     assert with_block(once, "10.0.0.1\tother\n").count("BEGIN") == 1
     assert once.startswith(text.rstrip("\n"))
+
+
+def test_the_program_marks_its_block_as_the_agent_does() -> None:
+    script = Path(agent_names.__file__).with_name("join_networks.sh").read_text(encoding="utf-8")
+    assert f"begin='{agent_names.BEGIN}'" in script
+    assert f"end='{agent_names.END}'" in script
