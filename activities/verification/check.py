@@ -13,11 +13,15 @@ _FOUND_LENGTH = 300
 
 
 class Probe(Value):
-    """A program to run as root in the guest. `limit` is in seconds."""
+    """A program to run as root in the guest. `limit` is in seconds.
+
+    A `plain` one says little and leaves nothing running, so that it needs nobody in the guest to look after it.
+    """
 
     argv: tuple[str, ...]
     limit: int = 20
     shown: str = ""
+    plain: bool = False
 
     @property
     def command(self) -> str:

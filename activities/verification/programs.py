@@ -14,14 +14,14 @@ def text_of(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def probe_of(name: str, *arguments: str, limit: int, shown: str) -> Probe:
+def probe_of(name: str, *arguments: str, limit: int, shown: str, plain: bool = False) -> Probe:
     """Make a probe that runs the program with these arguments, each of which stays one argument.
 
     `limit` is in seconds. `shown` is what a person would type to see the same.
     """
     if name.endswith(".pl"):
-        return Probe(argv=("perl", "-e", text_of(name), "--", *arguments), limit=limit, shown=shown)
-    return Probe(argv=("sh", "-c", text_of(name), name, *arguments), limit=limit, shown=shown)
+        return Probe(argv=("perl", "-e", text_of(name), "--", *arguments), limit=limit, shown=shown, plain=plain)
+    return Probe(argv=("sh", "-c", text_of(name), name, *arguments), limit=limit, shown=shown, plain=plain)
 
 
 def once(probe: Probe, name: str) -> Probe:

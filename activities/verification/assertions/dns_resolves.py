@@ -15,7 +15,7 @@ def check(claim: DnsResolves, suite: str) -> Check:
         opposite=f"{claim.name} does not resolve{to}",
         type="dns_resolves",
         expected=claim.address or "an address",
-        probe=Probe(argv=("getent", "ahosts", "--", claim.name), limit=30),
+        probe=Probe(argv=("getent", "ahosts", "--", claim.name), limit=30, plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),
         settles=True,

@@ -23,6 +23,7 @@ def check(claim: FileContains, suite: str) -> Check:
             *conditions(claim.contains, claim.matches),
             limit=20,
             shown=f"grep {'-F' if claim.contains is not None else '-P'} -- {searched!r} {claim.path}"[:280],
+            plain=True,
         ),
         judge=_judge,
         params=claim.model_dump(mode="json", exclude_defaults=True),

@@ -14,7 +14,7 @@ def check(claim: FileExists, suite: str) -> Check:
         opposite=_opposite(claim),
         type="file_exists",
         expected=_expected(claim),
-        probe=Probe(argv=("stat", "-L", "-c", "%a|%U|%u|%G|%g|%F", "--", claim.path)),
+        probe=Probe(argv=("stat", "-L", "-c", "%a|%U|%u|%G|%g|%F", "--", claim.path), plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),
         settles=True,

@@ -16,7 +16,7 @@ def check(claim: GroupExists, suite: str) -> Check:
         opposite=f"group {claim.name} does not exist{number}",
         type="group_exists",
         expected=f"{claim.name}{number}",
-        probe=Probe(argv=("getent", "group", "--", claim.name)),
+        probe=Probe(argv=("getent", "group", "--", claim.name), plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),
     )

@@ -24,6 +24,7 @@ def check(claim: HttpResponds, suite: str) -> Check:
             text,
             limit=claim.timeout + 5,
             shown=f"curl -i -X {claim.method} {claim.url}",
+            plain=True,
         ),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),

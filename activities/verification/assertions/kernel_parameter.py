@@ -21,7 +21,7 @@ def check(claim: KernelParameter, suite: str) -> Check:
         opposite=f"the kernel was started without {wanted}",
         type="kernel_parameter",
         expected=wanted,
-        probe=Probe(argv=("cat", "/proc/cmdline")),
+        probe=Probe(argv=("cat", "/proc/cmdline"), plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),
     )

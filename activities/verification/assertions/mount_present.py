@@ -33,6 +33,7 @@ def check(claim: MountPresent, suite: str) -> Check:
         probe=Probe(
             argv=("grep", "-F", "--", f" {_escaped(_point(claim))} ", "/proc/self/mountinfo"),
             shown=f"findmnt --mountpoint {claim.path}",
+            plain=True,
         ),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),

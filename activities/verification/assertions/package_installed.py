@@ -16,7 +16,7 @@ def check(claim: PackageInstalled, suite: str) -> Check:
         opposite=f"package {wanted} is not installed",
         type="package_installed",
         expected=f"{wanted} installed",
-        probe=Probe(argv=("dpkg-query", "-W", _FORMAT, "--", claim.package)),
+        probe=Probe(argv=("dpkg-query", "-W", _FORMAT, "--", claim.package), plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),
     )

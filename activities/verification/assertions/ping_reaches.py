@@ -22,6 +22,7 @@ def check(claim: PingReaches, suite: str) -> Check:
             text_of("ping.pl"),
             limit=claim.timeout + 10,
             shown=f"ping -c 1 -W {claim.timeout} {claim.host}",
+            plain=True,
         ),
         judge=_judge,
         params=claim.model_dump(mode="json", exclude_defaults=True),

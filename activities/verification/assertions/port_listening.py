@@ -17,7 +17,7 @@ def check(claim: PortListening, suite: str) -> Check:
         opposite=f"nothing listens on {where}",
         type="port_listening",
         expected=f"listening on {where}",
-        probe=Probe(argv=("ss", "-H", "-l", "-n", kind, "sport", "=", f":{claim.port}")),
+        probe=Probe(argv=("ss", "-H", "-l", "-n", kind, "sport", "=", f":{claim.port}"), plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json", exclude_defaults=True),
         settles=True,

@@ -14,7 +14,7 @@ def check(claim: SysctlValue, suite: str) -> Check:
         opposite=f"{claim.name} is not {claim.value}",
         type="sysctl_value",
         expected=_plain(claim.value),
-        probe=Probe(argv=("cat", "--", f"/proc/sys/{_file(claim.name)}"), shown=f"sysctl -n {claim.name}"),
+        probe=Probe(argv=("cat", "--", f"/proc/sys/{_file(claim.name)}"), shown=f"sysctl -n {claim.name}", plain=True),
         judge=lambda answer: _judge(claim, answer),
         params=claim.model_dump(mode="json"),
     )

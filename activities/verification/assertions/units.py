@@ -9,7 +9,7 @@ _ENABLED = frozenset({"enabled", "enabled-runtime", "alias", "generated", "linke
 
 def show(service: str) -> Probe:
     """Ask for the unit's state."""
-    return Probe(argv=("systemctl", "show", f"--property={_PROPERTIES}", "--", unit_name(service)))
+    return Probe(argv=("systemctl", "show", f"--property={_PROPERTIES}", "--", unit_name(service)), plain=True)
 
 
 class Unit:

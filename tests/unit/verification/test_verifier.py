@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from activities.job import Job
-from activities.verification.check import Answer, Probe
+from activities.verification.check import TIMED_OUT, Answer, Probe
 from activities.verification.driver import ask
 from activities.verification.models import VerifyInput
 from activities.verification.runner import CheckRunner
@@ -229,3 +229,55 @@ class _Broken:
 async def test_a_guest_that_cannot_even_be_asked_is_a_verdict(done: Done) -> None:
     with pytest.raises(Verdict, match=r"guest\.unusable"):
         await ask(_Broken(done), [Probe(argv=("true",))])
+
+
+class _Alone:
+    """A guest that runs programs as they are, and the driver with the status that the last of its answers has."""
+
+    def __init__(self, *answers: Done | Verdict) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    async def run(self, argv: tuple[str, ...], *, timeout: float, stdin: bytes = b"") -> Done:  # noqa: ASYNC109
+        self.asked.append("driver" if stdin else " ".join(argv[-2:]))
+        answer = self._answers.pop(0)
+        if isinstance(answer, Verdict):
+            raise answer
+        return answer
+
+
+PLAIN = Probe(argv=("cat", "/etc/hostname"), plain=True)
+
+
+async def test_one_plain_question_is_asked_without_the_driver() -> None:
+    guest = _Alone(Done(status=1, stdout=b"x" * 9000, stderr=b"y" * 3000))
+    (answer,) = await ask(guest, [PLAIN])
+    assert (answer.status, len(answer.out), len(answer.err)) == (1, 8192, 2048)
+    assert guest.asked == ["cat /etc/hostname"]
+
+
+async def test_a_plain_question_that_does_not_end_is_out_of_time() -> None:
+    (answer,) = await ask(_Alone(Verdict.because("guest.timeout", "cat did not end")), [PLAIN])
+    assert answer.status == TIMED_OUT
+
+
+async def test_a_plain_question_to_a_silent_guest_is_a_verdict() -> None:
+    with pytest.raises(Verdict, match=r"guest\.agent_silent"):
+        await ask(_Alone(Verdict.because("guest.agent_silent", "no answer")), [PLAIN])
+
+
+@pytest.mark.parametrize("status", [126, 127])
+async def test_what_cannot_be_run_as_it_is_goes_by_the_driver(status: int) -> None:
+    guest = _Alone(
+        Done(status=status, stdout=b"", stderr=b"nice: not found"), Done(status=0, stdout=b"0 1 o:aGk= e:\n")
+    )
+    (answer,) = await ask(guest, [PLAIN])
+    assert (answer.status, answer.out, guest.asked[1]) == (0, "hi", "driver")
+
+
+async def test_several_questions_and_those_that_need_looking_after_go_by_the_driver() -> None:
+    line = b"0 1 o: e:\n"
+    for probes in ([PLAIN, PLAIN], [PLAIN.model_copy(update={"plain": False})]):
+        guest = _Alone(Done(status=0, stdout=line * len(probes)))
+        await ask(guest, probes)
+        assert guest.asked == ["driver"]
