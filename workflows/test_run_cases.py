@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import groupby
+from itertools import count
 from typing import Literal, TypeVar
 
 from temporalio import workflow
@@ -13,6 +13,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from workflows import policies
 from workflows.test_run_machines import RunMachines
+from workflows.test_run_parts import Part, rounds
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail, read_failure
@@ -44,23 +45,30 @@ class CaseEnd(Value):
 
 
 class CaseRunner:
-    """Runs cases. Claims about one machine that follow each other are asked in one activity."""
+    """Runs cases, step by step.
+
+    Claims about one machine that follow each other are asked in one activity. Those about other machines that follow
+    are asked once meanwhile: a guest takes its time, and has nothing to do with the others. What does not hold then is
+    asked in its turn as if it had not been asked before, so that a case ends as it would step by step.
+    """
 
     def __init__(self, run_id: str, plan: RunPlan, machines: RunMachines) -> None:
         self._run_id = run_id
         self._machines = machines
         self._by_slot = {machine.slot: machine for machine in plan.machines}
         self._order = {case.name: index for index, case in enumerate(plan.cases)}
+        self._numbers: Iterator[int] = count()
 
     async def run(self, case: RunCase) -> CaseEnd:
         """Do the case's steps in order until one fails. What the guest does wrong is a result, not an error."""
         results: list[StepResult] = []
+        self._numbers = count()
         try:
             if case.predefined is not None:
                 results += await self._predefined(case, case.predefined)
-            for number, (slot, steps) in enumerate(_groups(case.steps)):
-                results += await self._steps(case, slot, steps, number)
-                if not all(result.passed for result in results):
+            for parts in rounds(case.steps):
+                await self._round(case, parts, results)
+                if not _hold(results):
                     break
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -68,8 +76,7 @@ class CaseRunner:
             return _ended_by(read_failure(error), tuple(results))
         if not results:  # a predefined test about a recipe, on an image of which none is known
             return CaseEnd(status="skipped", results=())
-        passed = all(result.passed for result in results)
-        return CaseEnd(status="passed" if passed else "failed", results=tuple(results))
+        return CaseEnd(status="passed" if _hold(results) else "failed", results=tuple(results))
 
     async def _predefined(self, case: RunCase, test: PredefinedTest) -> list[StepResult]:
         if test == "no-failed-units":
@@ -77,13 +84,32 @@ class CaseRunner:
             return await self._check(case, case.slot, checks=(GuestCheck(suite=case.name, assertion=claim),))
         return await self._check(case, case.slot, defaults=(test,))
 
-    async def _steps(self, case: RunCase, slot: str, steps: Sequence[Step], number: int) -> list[StepResult]:
-        first = steps[0]
+    async def _round(self, case: RunCase, parts: Sequence[Part], results: list[StepResult]) -> None:
+        """Do parts in their order until one fails; the later ones are asked ahead while the first is."""
+        first, *later = parts
+        side_by_side = bool(later) and workflow.patched("claims-asked-ahead")
+        ahead = [asyncio.create_task(self._part(case, part, settle=0.0)) for part in later] if side_by_side else []
+        try:
+            results += await self._part(case, first)
+            for index, part in enumerate(later):
+                if not _hold(results):
+                    break
+                found = await ahead[index] if ahead else []
+                results += found if found and _hold(found) else await self._part(case, part)
+        finally:
+            for task in ahead:
+                task.cancel()
+            # No machine is left while it is still asked. What they raise is of no interest any more.
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def _part(self, case: RunCase, part: Part, *, settle: float | None = None) -> list[StepResult]:
+        """Do the steps of a part. Claims are asked for `settle` seconds until they hold (None: as long as suits)."""
+        first = part.steps[0]
         if isinstance(first, AssertStep):
-            checks = [step for step in steps if isinstance(step, AssertStep)]
-            found = await self._check(case, slot, checks=_checks(case, checks), number=number)
+            checks = [step for step in part.steps if isinstance(step, AssertStep)]
+            found = await self._check(case, part.slot, checks=_checks(case, checks), settle=settle)
             return [_described(result, step.description) for result, step in zip(found, checks, strict=True)]
-        return [_described(await self._step(case, slot, first, number), first.description)]
+        return [_described(await self._step(case, part.slot, first), first.description)]
 
     async def _check(
         self,
@@ -92,28 +118,29 @@ class CaseRunner:
         *,
         checks: tuple[GuestCheck, ...] = (),
         defaults: tuple[DefaultSuite, ...] = (),
-        number: int = 0,
+        settle: float | None = None,
     ) -> list[StepResult]:
         queue, vm = self._machines.reach(slot)
         request = CheckVm(
             vm=vm,
             run_id=self._run_id,
-            label=self._label(case, number),
+            label=self._label(case),
             checks=checks,
             defaults=defaults,
             recipe=self._by_slot[slot].recipe,
             accelerator=self._machines.accelerator(slot),
+            settle=settle,
         )
         patience = sum(check.assertion.within or 0 for check in checks)
         checked = await _on_host(queue, "check_vm", request, VmChecked, patience, f"{case.name} on {slot}")
         return [_placed(result, slot) for result in checked.results]
 
-    async def _step(self, case: RunCase, slot: str, step: Step, number: int) -> StepResult:
+    async def _step(self, case: RunCase, slot: str, step: Step) -> StepResult:
         queue, vm = self._machines.reach(slot)
         request = RunStep(
             vm=vm,
             run_id=self._run_id,
-            label=self._label(case, number),
+            label=self._label(case),
             suite=case.name,
             step=step,
             accelerator=self._machines.accelerator(slot),
@@ -122,21 +149,18 @@ class CaseRunner:
         done = await _on_host(queue, "run_step", request, StepDone, _patience(step), summary)
         return _placed(done.result, slot, done.keys)
 
-    def _label(self, case: RunCase, number: int) -> str:
+    def _label(self, case: RunCase) -> str:
         """Name the log of a part of a case so that names sort in the order in which things happened."""
         word = _LABEL.sub("-", case.name.lower()).strip("-")[:_LONGEST_LABEL] or "case"
-        return f"{self._order[case.name]:03d}-{word}.{number:03d}"
+        return f"{self._order[case.name]:03d}-{word}.{next(self._numbers):03d}"
 
 
 def _checks(case: RunCase, steps: Sequence[AssertStep]) -> tuple[GuestCheck, ...]:
     return tuple(GuestCheck(suite=case.name, assertion=step.assertion) for step in steps)
 
 
-def _groups(steps: Sequence[Step]) -> Iterator[tuple[str, list[Step]]]:
-    """Put claims that follow each other on one machine together; every other step stands alone."""
-    alone = iter(range(len(steps)))
-    for (slot, _), group in groupby(steps, lambda s: (s.slot or "", -1 if isinstance(s, AssertStep) else next(alone))):
-        yield slot, list(group)
+def _hold(results: Sequence[StepResult]) -> bool:
+    return all(result.passed for result in results)
 
 
 def _patience(step: Step) -> int:

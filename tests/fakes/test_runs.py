@@ -75,14 +75,19 @@ class RunRecording:
 class FakeGuests:
     """Answers checks and steps.
 
-    `wrong` holds the descriptions or commands that do not hold; `failures[name]` are raised in turn by the
-    activity of that name; `hold` names a case whose check never ends.
+    `wrong` holds the descriptions or commands that do not hold; `late` those that do not when first asked;
+    `failures[name]` are raised in turn by the activity of that name, if their `label` is its own; `hold` names a case
+    whose check never ends, and `let_go` tells which were cancelled. With `together` checks wait for so many of them.
     """
 
     wrong: set[str] = field(default_factory=set[str])
+    late: set[str] = field(default_factory=set[str])
     failures: dict[str, list[FactoryError]] = field(default_factory=dict[str, list[FactoryError]])
+    label: str = ""
     hold: str = ""
     held: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: list[str] = field(default_factory=list[str])
+    together: asyncio.Barrier | None = None
     checks: list[CheckVm] = field(default_factory=list[CheckVm])
     steps: list[RunStep] = field(default_factory=list[RunStep])
     pictures: list[str] = field(default_factory=list[str])
@@ -92,6 +97,8 @@ class FakeGuests:
     async def check_vm(self, request: CheckVm) -> VmChecked:
         await self._enter("check_vm", request.label)
         self.checks.append(request)
+        if self.together is not None:
+            await self.together.wait()
         results = [self._result(suite, suite, suite) for suite in request.defaults if request.recipe or suite == "boot"]
         results += [
             self._result(check.suite, check.assertion.type, str(check.assertion.params)) for check in request.checks
@@ -120,16 +127,22 @@ class FakeGuests:
         return ReportWritten(junit=f"{at}/junit.xml", html=f"{at}/report.html", json_key=f"{at}/report.json")
 
     async def _enter(self, name: str, label: str) -> None:
-        if self.failures.get(name):
+        if self.failures.get(name) and self.label in label:
             raise self.failures[name].pop(0)
         if self.hold and self.hold in label:
             self.held.set()
-            while True:
-                activity.heartbeat()
-                await asyncio.sleep(0.05)
+            try:
+                while True:
+                    activity.heartbeat()
+                    await asyncio.sleep(0.05)
+            finally:
+                self.let_go.append(label)
 
     def _result(self, suite: str, kind: str, said: str) -> AssertionResult:
-        wrong = any(word in f"{suite} {kind} {said}" for word in self.wrong)
+        text = f"{suite} {kind} {said}"
+        late = {word for word in self.late if word in text}
+        self.late -= late
+        wrong = bool(late) or any(word in text for word in self.wrong)
         return AssertionResult(
             suite=suite,
             description=f"{kind} of {suite}",

@@ -158,6 +158,80 @@ async def test_claims_about_one_machine_are_asked_in_one_round_trip(lab: Lab) ->
     assert lab.guests.checks[-1].checks[0].assertion.params.model_dump()["url"] == "http://primary.internal/"
 
 
+def both(*more: dict[str, Any]) -> RunPlan:
+    """A case that asks two machines, and does more then."""
+    steps = [
+        {"type": "port_listening", "params": {"port": 80}},
+        {"type": "ping_reaches", "slot": "client", "params": {"host": "${slot:primary}"}},
+    ]
+    return suite_plan({"name": "pair", "cases": [{"name": "both", "steps": [*steps, *more]}]})
+
+
+def asked(lab: Lab) -> list[tuple[str, float | None]]:
+    return sorted((check.label.rpartition(".")[2], check.settle) for check in lab.guests.checks)
+
+
+async def test_two_machines_are_asked_at_the_same_time_and_told_of_in_the_order_of_the_steps(lab: Lab) -> None:
+    lab.guests.together = asyncio.Barrier(2)
+    async with lab.running():
+        run_id, ended = await lab.finished(both())
+    assert ended.status == "passed"
+    results = lab.log.run(run_id).cases[0].results
+    assert [(r.slot, r.type) for r in results] == [("primary", "port_listening"), ("client", "ping_reaches")]
+    assert asked(lab) == [("000", None), ("001", 0.0)]
+
+
+async def test_what_does_not_hold_before_its_turn_is_asked_in_its_turn(lab: Lab) -> None:
+    lab.guests.late = {"ping_reaches"}
+    async with lab.running():
+        run_id, ended = await lab.finished(both({"action": "command", "command": "true"}))
+    assert ended.status == "passed"
+    assert [r.type for r in lab.log.run(run_id).cases[0].results] == ["port_listening", "ping_reaches", "command"]
+    assert asked(lab) == [("000", None), ("001", 0.0), ("002", None)]
+    assert [step.label.rpartition(".")[2] for step in lab.guests.steps] == ["003"]
+
+
+async def test_a_case_ends_at_its_first_failed_step_whatever_was_asked_meanwhile(lab: Lab) -> None:
+    lab.guests.wrong = {"port_listening"}
+    lab.guests.hold = "both.001"
+    async with lab.running():
+        run_id, ended = await lab.finished(both())
+        assert await lab.machines_gone(run_id) == [None, None]
+    assert ended.status == "failed"
+    assert [(r.slot, r.passed) for r in lab.log.run(run_id).cases[0].results] == [("primary", False)]
+    assert len(lab.guests.let_go) == len([label for label in lab.guests.let_go if label.endswith("001")])
+
+
+async def test_a_fault_of_one_machine_leaves_no_other_asked(lab: Lab) -> None:
+    lab.guests.failures["check_vm"] = [Fault.because("machine.unreachable", "libvirt is away")] * 9
+    lab.guests.label, lab.guests.hold = "both.000", "both.001"
+    async with lab.running():
+        run_id, ended = await lab.finished(both())
+        await lab.machines_gone(run_id)
+    assert (ended.status, ended.problems[0].code) == ("error", "machine.unreachable")
+    assert [label.rpartition(".")[2] for label in lab.guests.let_go] == ["001"]
+
+
+async def test_a_fault_before_its_turn_counts_when_its_turn_comes(lab: Lab) -> None:
+    lab.guests.failures["check_vm"] = [Fault.because("machine.unreachable", "libvirt is away")] * 9
+    lab.guests.label = "both.001"
+    async with lab.running():
+        run_id, ended = await lab.finished(both())
+    assert (ended.status, ended.problems[0].code) == ("error", "machine.unreachable")
+    assert [r.slot for r in lab.log.run(run_id).cases[0].results] == ["primary"]
+
+
+async def test_cancelling_reaches_both_machines_that_are_asked(lab: Lab) -> None:
+    lab.guests.hold = "both"
+    async with lab.running():
+        run_id, handle = await lab.start(both())
+        await asyncio.wait_for(lab.guests.held.wait(), 30)
+        await handle.signal(RunWorkflow.cancel, CancelCommand(requested_by="me", reason="changed my mind"))
+        assert (await outcome(handle)).status == "cancelled"
+        assert await lab.machines_gone(run_id) == [None, None]
+    assert sorted(label.rpartition(".")[2] for label in lab.guests.let_go) == ["000", "001"]
+
+
 async def test_a_wrong_guest_fails_its_case_and_the_others_still_run(lab: Lab) -> None:
     lab.guests.wrong = {"service_running"}
     async with lab.running():
