@@ -161,9 +161,12 @@ class RunWorkflow:
         held = self._plan.hold_seconds if failed else 0
         if held:
             await self._machines.hold(held)
+            await self._report()
+        elif workflow.patched("machines-side-by-side"):
+            await asyncio.gather(self._machines.give_back("the test run has ended"), self._report())
         else:
             await self._machines.give_back("the test run has ended")
-        await self._report()
+            await self._report()
         await self._tell(end)
         if held:
             await self._tell(c.HoldMachines(seconds=held))
