@@ -71,7 +71,8 @@ class DebianSystem:
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(stdin), timeout)
-        return GuestExec(status=process.returncode or 0, stdout=out, stderr=err)
+        status = process.returncode or 0
+        return GuestExec(status=status if status >= 0 else 128 - status, stdout=out, stderr=err)  # as a shell tells it
 
     def guest(self, job_id: str, artifact: str) -> "DebianSystem":
         return self

@@ -217,6 +217,22 @@ async def test_no_text_of_a_recipe_is_run_in_the_guest(system: DebianSystem, tex
     assert system.shell("ls /canary 2> /dev/null || true") == ""
 
 
+async def test_one_question_alone_is_answered_as_it_is_in_company(system: DebianSystem) -> None:
+    commands = [
+        ("printf", "[%s]", "a b", "", "'\"", "ä\n\tö", "$HOME", "\\", "*", "-n", "a=b"),
+        ("sh", "-c", "echo out; echo err >&2; exit 7"),
+        ("sh", "-c", "cat; echo $LC_ALL $PATH; id -u"),
+        ("head", "-c", "100000", "/dev/zero"),
+        ("sh", "-c", "kill -9 $$"),
+        ("no-such-program",),
+        ("/etc/passwd",),  # which nobody can run
+    ]
+    probes = [Probe(argv=argv, plain=True) for argv in commands]
+    alone = [(await ask(system, [probe]))[0] for probe in probes]
+    company = await ask(system, probes)
+    assert [(a.status, a.out, a.err) for a in alone] == [(a.status, a.out, a.err) for a in company]
+
+
 async def test_the_driver_passes_on_any_argument_and_any_output(system: DebianSystem) -> None:
     arguments = ("a b", "", "'\"", "ä\n\tö", "$HOME", "\\", "*", "-n")
     probes = [
