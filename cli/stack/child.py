@@ -1,8 +1,8 @@
 """One running program of the stack: its process, its output, its end.
 
-It is the leader of a session of its own and dies with us (`PR_SET_PDEATHSIG`, by setpriv(1)), so a
-killed supervisor leaves nothing behind. What it started itself dies with it: by its process group, or,
-for the parts that make namespaces, with those.
+It is the leader of a session of its own and dies with us (`PR_SET_PDEATHSIG`, by setpriv(1) or by the fork server,
+which dies with us), so a killed supervisor leaves nothing behind. What it started itself dies with it: by its process
+group, or, for the parts that make namespaces, with those.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from cli.stack.forked import Forked, fork
 from cli.stack.lasting import Complaint
 from cli.stack.logfile import RotatingLog
 
@@ -23,7 +24,7 @@ _CHUNK = 1 << 16
 class Child:
     """A started program. `pid` is also the number of its session and process group."""
 
-    def __init__(self, process: asyncio.subprocess.Process, resources: contextlib.ExitStack) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked, resources: contextlib.ExitStack) -> None:
         self._process = process
         self._resources = resources
         self._end = asyncio.create_task(self._finish())
@@ -37,11 +38,12 @@ class Child:
         log: RotatingLog,
         notify: Path | None = None,
         complaint: Complaint | None = None,
+        forkserver: Path | None = None,
     ) -> "Child":
         """Start `argv` with exactly the environment `env`.
 
         With `notify` a socket is made there, at which the program says that it is ready. `complaint` hears all that
-        it writes.
+        it writes. With `forkserver` it is `python -m …`, and is forked off the server at that socket if there is one.
         """
         with contextlib.ExitStack() as resources:
             output = resources.enter_context(OutputPipe(log, complaint))
@@ -50,21 +52,11 @@ class Child:
             if notify is not None:
                 channel = resources.enter_context(NotifySocket(notify))
                 environment["NOTIFY_SOCKET"] = str(notify)
-            process = await asyncio.create_subprocess_exec(
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                "--",
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                # Not asyncio's own pipe: its wait() would last until everybody has closed that, also a process
-                # that left the group.
-                stdout=output.write_end,
-                stderr=asyncio.subprocess.STDOUT,
-                cwd="/",
-                env=environment,
-                start_new_session=True,
-            )
+            process: asyncio.subprocess.Process | Forked | None = None
+            if forkserver is not None:
+                process = await fork(forkserver, argv[argv.index("-m") + 1 :], environment, output.write_end)
+            if process is None:
+                process = await _execute(argv, environment, output.write_end)
             output.handed_over()
             child = cls(process, resources.pop_all())
             if channel is not None:
@@ -109,6 +101,24 @@ class Child:
         self.kill()
         self._resources.close()
         return status
+
+
+async def _execute(argv: tuple[str, ...], env: Mapping[str, str], output: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "--",
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        # Not asyncio's own pipe: its wait() would last until everybody has closed that, also a process that left
+        # the group.
+        stdout=output,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd="/",
+        env=env,
+        start_new_session=True,
+    )
 
 
 class OutputPipe:

@@ -4,9 +4,13 @@ from collections import defaultdict
 from pathlib import Path
 
 
-def pss_bytes(pid: int, children: dict[int, list[int]]) -> int:
-    """Sum the PSS of a process and of all below it; what ended meanwhile counts as nothing."""
-    return _own(pid) + sum(pss_bytes(child, children) for child in children.get(pid, []))
+def pss_bytes(pid: int, children: dict[int, list[int]], without: frozenset[int] = frozenset()) -> int:
+    """Sum the PSS of a process and of all below it, except for those `without` and what is below them.
+
+    What ended meanwhile counts as nothing.
+    """
+    below = (child for child in children.get(pid, []) if child not in without)
+    return _own(pid) + sum(pss_bytes(child, children, without) for child in below)
 
 
 def process_children() -> dict[int, list[int]]:

@@ -28,7 +28,7 @@ class Listens(Value):
 
 
 class ServesPostgres(Value):
-    """Ready when PostgreSQL says that it accepts connections (`PQping` of libpq). `dsn` holds no password."""
+    """Ready when PostgreSQL says that it accepts connections (pg_isready(1)). `dsn` holds no password."""
 
     kind: Literal["postgres"] = "postgres"
     dsn: str
@@ -67,7 +67,8 @@ class Part(Value):
     that are stopped after it. Seconds throughout: `ready_seconds` is how long it may take to become
     ready, `stop_seconds` how long it has from `stop_signal` until it is killed. `leaves` are the
     files that it makes outside the data folder and does not remove itself. One with a `lasting_error`
-    is started anew when it is stuck in it.
+    is started anew when it is stuck in it. A `forked` one is a module of ours (`python -m …`): it is
+    forked off the fork server, or started by itself if that is not there.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Part(Value):
     stop_seconds: float = 5.0
     leaves: tuple[Path, ...] = ()
     lasting_error: LastingError | None = None
+    forked: bool = False
 
     @property
     def once(self) -> bool:

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from cli.stack.endpoints import Endpoints
 from cli.stack.environment import ROOT, Environments
+from cli.stack.forked import socket_path
+from cli.stack.forkserver import ENVIRONMENT_BYTES
 from cli.stack.part import Answers, Ends, LastingError, Listens, Notifies, Part, ServesPostgres
 from infra import embedded_postgres, libvirt_daemon
 from infra.libvirt_paths import LibvirtPaths
@@ -21,6 +23,14 @@ SEARCH_ATTRIBUTES: Final = ("JobKind", "JobState", "OrgId", "Recipe")
 # collected eight times a second for ever, and took a tenth of a processor from the emulated guests.
 _WEED_GO: Final = {"GOGC": "20", "GOMEMLIMIT": "384MiB"}
 _TEMPORAL_GO: Final = {"GOGC": "25"}
+_FORKED: Final = ("forkserver",)
+SHARED: Final = (
+    *("aiohttp.web", "minio", "psycopg", "psycopg_pool"),
+    *("temporalio.client", "temporalio.contrib.pydantic", "temporalio.worker"),
+    *("event_store.catalog", "infra.process", "service.running", "service.wiring"),
+    *("workflows.client", "workflows.vm_client"),
+)
+"""What more than one of our programs loads, itself or among what it needs."""
 _WEED_VOLUMES: Final = 100  # of 1 GiB each; a volume takes space only as it fills
 _WEED_ROOM: Final = 64 << 20
 _WEED_GRPC: Final = (
@@ -41,7 +51,20 @@ def stack_parts(settings: Settings, endpoints: Endpoints, ports: dict[str, int])
         "libvirt": lambda: _libvirt(settings, environments),
     }
     embedded = tuple(make() for name, make in servers.items() if name in endpoints.embedded)
-    return (*embedded, *_workers(environments, endpoints.embedded), *_faces(settings, environments, endpoints))
+    ours = (*_workers(environments, endpoints.embedded), *_faces(settings, environments, endpoints))
+    return (_forkserver(settings, environments), *embedded, *ours)
+
+
+def _forkserver(settings: Settings, environments: Environments) -> Part:
+    path = socket_path(settings.run)
+    return Part(
+        name="forkserver",
+        argv=(*_python("cli.stack.forkserver"), str(path), *SHARED),
+        env=environments.python("forkserver") | {"OPENFACTORY_ROOM": "-" * ENVIRONMENT_BYTES},
+        probes=(Notifies(),),
+        stop_seconds=1.0,
+        leaves=(path,),
+    )
 
 
 def _postgres(settings: Settings, environments: Environments, ports: dict[str, int]) -> Part:
@@ -155,6 +178,7 @@ def _libvirt(settings: Settings, environments: Environments) -> Part:
     return Part(
         name="libvirt",
         argv=tuple(libvirt_daemon.command(settings.home)),
+        # By itself, though it could be forked off: machines end with it, so it must not end with the fork server.
         env=environments.python("libvirt"),
         probes=(Listens(path=LibvirtPaths(home=settings.home).socket),),
         stop_seconds=6.0,
@@ -166,8 +190,9 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
         Part(
             name="migrate",
             argv=_python("cli.stack.migrate"),
+            forked=True,
             env=e.python("migrate") | e.migration() | e.temporal(),
-            after=_of(embedded, "postgres", "temporal"),
+            after=(*_FORKED, *_of(embedded, "postgres", "temporal")),
             probes=(Ends(),),
             ready_seconds=120.0,
         ),
@@ -175,15 +200,17 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
             # By itself, because the embedded object store takes the longest to come up.
             name="bucket",
             argv=_python("cli.stack.bucket"),
+            forked=True,
             env=e.python("bucket") | e.objects(),
-            after=_of(embedded, "s3"),
+            after=(*_FORKED, *_of(embedded, "s3")),
             probes=(Ends(),),
         ),
         Part(
             name="core-worker",
             argv=_python("workflows.core_worker"),
+            forked=True,
             env=e.python("core-worker") | e.temporal() | e.owner() | e.objects(),
-            after=("migrate",),
+            after=(*_FORKED, "migrate"),
             uses=_of(embedded, "s3"),
             probes=(Notifies(),),
             stop_seconds=7.0,
@@ -191,9 +218,10 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
         Part(
             name="host-worker",
             argv=_python("workflows.host_worker"),
+            forked=True,
             env=e.python("host-worker") | e.temporal() | e.objects() | e.host(),
             # It waits for the workflow engine itself, which gives its imports the time in which the servers come up.
-            after=_of(embedded, "libvirt"),
+            after=(*_FORKED, *_of(embedded, "libvirt")),
             uses=_of(embedded, "temporal", "s3"),
             probes=(Notifies(),),
             ready_seconds=90.0,
@@ -202,8 +230,9 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
         Part(
             name="projector",
             argv=_python("event_store.projector"),
+            forked=True,
             env=e.python("projector") | e.owner(),
-            after=("migrate",),
+            after=(*_FORKED, "migrate"),
             probes=(Notifies(),),
             stop_seconds=4.0,
         ),
@@ -217,6 +246,8 @@ def _faces(settings: Settings, e: Environments, endpoints: Endpoints) -> tuple[P
     server = Part(
         name="mcp",
         argv=_python("mcp_server"),
+        forked=True,
+        after=_FORKED,
         env=e.python("mcp") | shared,
         uses=servers,
         probes=(Answers(port=urlsplit(endpoints.mcp_url).port or 0, path="/healthz", statuses=(200,)),),
@@ -224,6 +255,8 @@ def _faces(settings: Settings, e: Environments, endpoints: Endpoints) -> tuple[P
     gateway = Part(
         name="gateway",
         argv=_python("console"),
+        forked=True,
+        after=_FORKED,
         env=e.python("gateway") | shared,
         uses=servers,
         probes=(Answers(port=settings.port, address=reachable(settings.bind)),),

@@ -26,7 +26,7 @@ from infra.settings import Settings
 
 Say = Callable[[str], None]
 
-HOST_PARTS = frozenset({"libvirt", "host-worker"})
+HOST_PARTS = frozenset({"forkserver", "libvirt", "host-worker"})
 """What a hypervisor runs. It holds no database's address."""
 
 

@@ -14,7 +14,7 @@ _STYLES = {"ready": "green", "done": "dim", "restarting": "red", "stopped": "red
 
 
 class PartView(PartState):
-    """A part with what it takes; `pss_bytes` counts the processes below it too."""
+    """A part with what it takes; `pss_bytes` counts the processes below it that are no parts."""
 
     pss_bytes: int
 
@@ -35,13 +35,14 @@ def look(settings: Settings) -> StackView:
     if state is None:
         return StackView(running=False, home=str(settings.home))
     children = process_children()
-    parts = tuple(_with_memory(part, children) for part in state.parts)
+    every = frozenset(part.pid for part in state.parts if part.pid is not None)
+    parts = tuple(_with_memory(part, children, every) for part in state.parts)
     return StackView(
         running=True,
         home=str(settings.home),
         state=state.model_copy(update={"parts": ()}),
         parts=parts,
-        # The parts are the supervisor's children, so this is the whole stack.
+        # The parts are children of the supervisor or of the fork server, so this is the whole stack.
         pss_bytes=pss_bytes(state.pid, children),
     )
 
@@ -69,6 +70,6 @@ def render(view: StackView, console: Console) -> None:
     console.print(f"supervisor {view.state.pid}, {view.pss_bytes / _MEBIBYTE:.0f} MB in all, data in {view.home}")
 
 
-def _with_memory(part: PartState, children: dict[int, list[int]]) -> PartView:
-    taken = pss_bytes(part.pid, children) if part.pid is not None else 0
+def _with_memory(part: PartState, children: dict[int, list[int]], every: frozenset[int]) -> PartView:
+    taken = pss_bytes(part.pid, children, every) if part.pid is not None else 0
     return PartView(**part.model_dump(), pss_bytes=taken)

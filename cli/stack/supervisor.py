@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.stack.child import Child
+from cli.stack.forked import socket_path
 from cli.stack.lasting import Complaint
 from cli.stack.logfile import RotatingLog, last_lines
 from cli.stack.part import Part
@@ -119,7 +120,14 @@ class Supervisor:
     async def _start(self, unit: _Unit, complaint: Complaint) -> Child:
         notify = self._run / f"{unit.part.name}.notify" if unit.part.notifies else None
         try:
-            child = await Child.start(unit.part.argv, unit.part.env, RotatingLog(unit.log), notify, complaint)
+            child = await Child.start(
+                unit.part.argv,
+                unit.part.env,
+                RotatingLog(unit.log),
+                notify,
+                complaint,
+                socket_path(self._run) if unit.part.forked else None,
+            )
         except OSError as error:
             raise Fault.because(
                 "stack.cannot_start", f"{unit.part.name} could not be started: {error}", next="Run: openfactory doctor"

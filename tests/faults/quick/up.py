@@ -10,7 +10,7 @@ import sys
 from cli.stack import run
 from cli.stack.endpoints import Endpoints
 from cli.stack.part import Part
-from cli.stack.parts import stack_parts
+from cli.stack.parts import SHARED, stack_parts
 from cli.stack.restarts import RestartPolicy
 from cli.stack.supervisor import Supervisor
 from infra import settings as configuration
@@ -22,10 +22,15 @@ _SERVERS = frozenset({"postgres", "temporal", "s3", "libvirt", "migrate", "bucke
 
 def quick_parts(settings: Settings, endpoints: Endpoints, ports: dict[str, int]) -> tuple[Part, ...]:
     """The stack's parts, each of our programs begun by the launcher."""
-    return tuple(
-        part if part.name in _SERVERS else part.model_copy(update={"argv": _launched(part.argv), "env": _env(part)})
-        for part in stack_parts(settings, endpoints, ports)
-    )
+    return tuple(_quick(part) for part in stack_parts(settings, endpoints, ports))
+
+
+def _quick(part: Part) -> Part:
+    if part.name == "forkserver":  # our modules are instrumented as they are loaded, so it loads none before
+        return part.model_copy(update={"argv": tuple(word for word in part.argv if word not in SHARED)})
+    if part.name in _SERVERS:
+        return part
+    return part.model_copy(update={"argv": _launched(part.argv), "env": _env(part)})
 
 
 def _launched(argv: tuple[str, ...]) -> tuple[str, ...]:

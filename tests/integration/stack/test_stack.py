@@ -71,6 +71,19 @@ def test_servers_that_are_killed_come_back_and_the_rest_goes_on(home: Path) -> N
         assert {name: stack.pid(name) for name in others} == others
 
 
+def test_with_a_killed_fork_server_our_programs_begin_anew_and_no_machine_ends(home: Path) -> None:
+    with running_stack(home) as stack:
+        ours = {name: stack.pid(name) for name in ("core-worker", "host-worker", "projector", "mcp", "gateway")}
+        others = {name: stack.pid(name) for name in (*DATA, "libvirt")}
+        before = stack.pid("forkserver")
+        stack.kill("forkserver")
+        for name, pid in ours.items():
+            assert again(stack, name, pid) != pid
+        assert again(stack, "forkserver", before) != before
+        assert {name: stack.pid(name) for name in others} == others
+        assert json.loads(stack.run("whoami", "--json").stdout)["subject"] == "operator"
+
+
 def test_a_killed_supervisor_leaves_nothing_and_the_next_takes_over(home: Path) -> None:
     with running_stack(home) as stack:
         assert stack.process is not None

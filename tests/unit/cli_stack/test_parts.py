@@ -125,3 +125,11 @@ def test_parts_are_stopped_within_twenty_seconds_even_if_each_takes_its_time(hom
         return parts[name].stop_seconds + max(below, default=0.0)
 
     assert max(chain(name) for name in parts) <= 20.0
+
+
+def test_our_programs_are_forked_off_a_server_that_holds_no_secret(home: Path) -> None:
+    parts, _ = stack(settings(home))
+    ours = {name for name, part in parts.items() if part.forked}
+    assert ours == set(parts) - {"forkserver", "postgres", "temporal", "s3", "libvirt"}
+    assert all("forkserver" in parts[name].after and "-m" in parts[name].argv for name in ours)
+    assert set(parts["forkserver"].env) - {"OPENFACTORY_ROOM"} <= set(parts["libvirt"].env)
