@@ -1,4 +1,4 @@
-"""How a short-lived process ends that has spoken with the workflow engine."""
+"""How a command ends: what it says of an error, and the way out for one that has spoken with the workflow engine."""
 
 import contextlib
 import logging
@@ -6,7 +6,17 @@ import os
 import sys
 from typing import NoReturn
 
+from domain.errors import FactoryError
+
 LIBRARY = "temporalio.bridge.temporal_sdk_bridge"
+
+
+def complain(error: FactoryError) -> None:
+    """Say in words what is wrong, with what to do next."""
+    for problem in error.problems:
+        sys.stderr.write(f"openfactory: {problem.message} [{problem.code}]\n")
+        if problem.next:
+            sys.stderr.write(f"  {problem.next}\n")
 
 
 def leave(status: int) -> NoReturn:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 import cli.stack.app
-from cli.leaving import leave
+from cli.leaving import complain, leave
 from domain.errors import FactoryError
 
 
@@ -41,10 +41,7 @@ def main() -> None:
     try:
         build_app(supervisor=sys.argv[1:2] == ["up"])()
     except FactoryError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"openfactory: {problem.message} [{problem.code}]\n")
-            if problem.next:
-                sys.stderr.write(f"  {problem.next}\n")
+        complain(error)
         leave(1)
     except SystemExit as end:
         if isinstance(end.code, str):

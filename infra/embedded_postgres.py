@@ -82,6 +82,11 @@ def server_argv(data: Path, port: int) -> list[str]:
     return _unprivileged([str(binaries() / "postgres"), "-D", str(data), *pairs])
 
 
+def probe_argv(dsn: str, seconds: float) -> list[str]:
+    """Ask whether a server accepts connections (status 0), for at most `seconds`. It needs no password for that."""
+    return [str(binaries() / "pg_isready"), "--quiet", f"--timeout={seconds:.0f}", f"--dbname={dsn}"]
+
+
 def url(port: int, user: str, password: str, database: str = "postgres") -> str:
     """Address of a database of the embedded server. `password` must need no quoting in a URL."""
     return f"postgresql://{user}:{password}@127.0.0.1:{port}/{database}"

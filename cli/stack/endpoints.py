@@ -44,17 +44,20 @@ def find_endpoints(settings: Settings, ports: dict[str, int]) -> Endpoints:
     temporal_ui = None if settings.temporal else f"http://127.0.0.1:{ports['temporal_ui']}"
     owner = secrets.password("database-owner")
     admin_url, owner_url = _database(settings, ports["postgres"], secrets, owner)
-    front_url = _of_role(settings.front_database_url, admin_url, FRONT_ROLE, secrets.password("database-front"))
-    admission_url = _of_role(
-        settings.admission_database_url, admin_url, ADMISSION_ROLE, secrets.password("database-admission")
+    port = ports["postgres"] if settings.database_url is None else None
+    front_url, front = _of_role(
+        settings.front_database_url, port, admin_url, FRONT_ROLE, secrets.password("database-front")
+    )
+    admission_url, admission = _of_role(
+        settings.admission_database_url, port, admin_url, ADMISSION_ROLE, secrets.password("database-admission")
     )
     return Endpoints(
         temporal=settings.temporal or TemporalSettings(address=f"127.0.0.1:{ports['temporal']}"),
         temporal_ui=temporal_ui,
         admin_url=SecretStr(admin_url),
         owner_password=SecretStr(owner),
-        front_password=SecretStr(_password_of(front_url)),
-        admission_password=SecretStr(_password_of(admission_url)),
+        front_password=SecretStr(front),
+        admission_password=SecretStr(admission),
         owner_url=SecretStr(owner_url),
         front_url=SecretStr(front_url),
         admission_url=SecretStr(admission_url),
@@ -88,8 +91,11 @@ def _relay_bind(settings: Settings, port: int) -> str:
     return f"{address}:{port}" if int(given) == 0 else settings.relay_bind
 
 
-def _of_role(given: SecretStr | None, admin: str, role: str, password: str) -> str:
-    return given.get_secret_value() if given else _for_role(admin, role, password)
+def _of_role(given: SecretStr | None, port: int | None, admin: str, role: str, password: str) -> tuple[str, str]:
+    """Find a role's address and password; `port` is that of an embedded server, whose supervisor loads no psycopg."""
+    if given is not None:
+        return given.get_secret_value(), _password_of(given.get_secret_value())
+    return _for_role(admin, role, password) if port is None else embedded_postgres.url(port, role, password), password
 
 
 def _for_role(url: str, role: str, password: str) -> str:
