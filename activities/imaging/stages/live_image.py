@@ -31,6 +31,7 @@ _LIVE_BOOT = re.compile(r"(?:\./)?(?:usr/)?lib/live/boot/.+")
 
 async def make(plan: LivePlan, stage: Stage) -> None:
     """Make `plan.output`."""
+    stage.step_back()  # the disk image, which is made meanwhile, is what most wait for
     tree = plan.work / "tree"
     for folder in ("live", "boot/grub", ".disk/id"):
         (tree / folder).mkdir(parents=True)
