@@ -53,13 +53,13 @@ def prepared(home: Path) -> Generator[Bench]:
     try:
         repository = folder / "repository"
         repository.mkdir()
-        packages = (*lock.base, *lock.packages)
+        packages = lock.everything
         DebCache(home).link(packages, repository)
         index = packages_text(packages)
         (repository / "Packages").write_bytes(index)
         (repository / "Release").write_bytes(release_text(lock.suite, lock.arch, index))
         targets = folder / "targets"
-        targets.write_text("\n".join(package.target for package in lock.packages) + "\n")
+        targets.write_text("\n".join(package.target for package in (*lock.system, *lock.packages)) + "\n")
         yield Bench(home, lock, repository, targets)
     finally:
         shutil.rmtree(folder)

@@ -43,7 +43,7 @@ class PackageComparer:
         lock, problems = await self._solver.solve(request.recipe, log)
         if lock is None:
             return CompareResult(problems=problems)
-        packages = (*lock.base, *lock.packages)
+        packages = lock.everything
         before = await self._before(request.manifest)
         changes = tuple(_changes(before, packages))
         return CompareResult(

@@ -23,6 +23,7 @@ from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
 from domain.artifacts import Layer, LayerKind
 from domain.errors import Fault, Verdict
+from domain.recipe.defaults import system_packages
 from domain.recipe.schema import Recipe
 from infra.settings import Settings
 from infra.sources import source_digest
@@ -30,8 +31,8 @@ from infra.sources import source_digest
 _STAGES = Path(__file__).parent / "stages"
 _SHARED = ("frame.py", "layer_tree.py")
 _SOURCES: dict[LayerKind, tuple[str, ...]] = {
-    "base": (*_SHARED, "base_layer.py"),
-    "package": (*_SHARED, "package_layer.py"),
+    "base": (*_SHARED, "install.py", "base_layer.py"),
+    "package": (*_SHARED, "install.py", "package_layer.py"),
     "configuration": (*_SHARED, "configuration_layer.py", "accounts.py", "services.py", "system_files.py"),
 }
 _PARENT: dict[LayerKind, LayerKind | None] = {"base": None, "package": "base", "configuration": "package"}
@@ -75,6 +76,9 @@ class LayerFactory:
                 log.line(f"The {kind} layer {key[:12]} is here already.")
                 log.progress(100, "adopted")
                 return LayerResult(layer=found, cached=True, summary=f"{kind} layer {key[:12]} adopted")
+            if kind == "package" and (same := self._nothing_on(request.parent, key, lock, recipe)) is not None:
+                log.progress(100, "nothing to install")
+                return LayerResult(layer=same, cached=True, summary=f"package layer {key[:12]}: the base has it all")
             layer = await self._make(request, recipe, lock, (kind, key), log)
         return LayerResult(layer=layer, cached=False, summary=_summary(layer, lock))
 
@@ -101,9 +105,19 @@ class LayerFactory:
                 next="Retry; the missing layer is made again.",
             )
 
+    def _nothing_on(self, base: Layer | None, key: str, lock: Lock, recipe: Recipe) -> Layer | None:
+        """Give the package layer of a recipe whose packages are all in the base: its bytes are the base's."""
+        if base is None or lock.packages or _wanted_besides(lock, recipe):
+            return None
+        layer = Layer(kind="package", key=key, blob=base.blob)
+        self.index.record(layer)
+        return layer
+
     async def _ingredients(self, recipe: Recipe, lock: Lock, parent: Layer | None, kind: LayerKind) -> LayerIngredients:
-        packages: dict[LayerKind, Sequence[LockedPackage]] = {"base": lock.base, "package": lock.packages}
+        packages: dict[LayerKind, Sequence[LockedPackage]] = {"base": lock.shared, "package": lock.packages}
         settings: dict[str, object] = {}
+        if kind == "base":
+            settings = {"wanted": system_packages(recipe) if lock.system else ()}
         if kind == "package":
             settings = {"wanted": lock.wanted}
         if kind == "configuration":
@@ -153,19 +167,16 @@ class LayerFactory:
         if kind == "configuration":
             sources = await image_sources(lock.suite, self.settings.image_mirror, workspace)
             return ConfigurationPlan(**frame, parent=parent, recipe=configured(recipe), apt_sources=sources)
-        packages = lock.base if kind == "base" else lock.packages
-        repository = await self._repository(lock, packages, workspace, log)
+        packages, wanted = (lock.system, system_packages(recipe)) if kind == "base" else (lock.packages, lock.wanted)
+        frame |= {
+            "repository": await self._repository(lock, _of_layer(lock, kind), workspace, log),
+            "targets": tuple(package.target for package in packages),
+            "automatic": tuple(_name(package) for package in packages if package.name not in wanted),
+        }
         if kind == "base":
-            return BasePlan(
-                **frame, suite=lock.suite, arch=lock.arch, repository=repository, expected=_expected(lock.base)
-            )
+            return BasePlan(**frame, suite=lock.suite, arch=lock.arch, expected=_expected(lock.shared))
         return PackagePlan(
-            **frame,
-            parent=parent,
-            repository=repository,
-            targets=tuple(package.target for package in packages),
-            automatic=tuple(f"{p.name}:{p.arch}" for p in packages if p.name not in lock.wanted),
-            expected=_expected((*lock.base, *lock.packages)),
+            **frame, parent=parent, manual=_wanted_besides(lock, recipe), expected=_expected(lock.everything)
         )
 
     async def _repository(self, lock: Lock, packages: Sequence[LockedPackage], workspace: Path, log: StepLog) -> Path:
@@ -193,7 +204,7 @@ class LayerFactory:
 
     def _require_space(self, lock: Lock, kind: LayerKind) -> None:
         tree = _tree_bytes(lock, kind)
-        debs = sum(p.bytes for p in DebCache(self.settings.home).missing((*lock.base, *lock.packages)))
+        debs = sum(p.bytes for p in DebCache(self.settings.home).missing(lock.everything))
         on_disk = 0 if scratch_memory(tree) is not None else tree
         require_disk(self.settings.home, int(tree * _PACKED_SHARE) + debs + on_disk, f"The {kind} layer")
 
@@ -203,8 +214,22 @@ def configured(recipe: Recipe) -> dict[str, object]:
     return recipe.model_dump(mode="json", by_alias=True, exclude={"tests"})
 
 
+def _of_layer(lock: Lock, kind: LayerKind) -> tuple[LockedPackage, ...]:
+    return lock.shared if kind == "base" else lock.packages
+
+
+def _wanted_besides(lock: Lock, recipe: Recipe) -> tuple[str, ...]:
+    """Name what the recipe asks for by name and the base layer has only because something else needs it."""
+    asked = {*lock.wanted} - {*system_packages(recipe)}
+    return tuple(_name(package) for package in lock.system if package.name in asked)
+
+
+def _name(package: LockedPackage) -> str:
+    return f"{package.name}:{package.arch}"
+
+
 def _tree_bytes(lock: Lock, kind: LayerKind) -> int:
-    packages = lock.base if kind == "base" else (*lock.base, *lock.packages)
+    packages = lock.shared if kind == "base" else lock.everything
     return sum(package.installed_kib for package in packages) * 1024 * 5 // 4 + _EXTRA_BYTES
 
 
@@ -226,6 +251,6 @@ def _placed(verdict: Verdict, recipe: Recipe) -> Verdict:
 
 
 def _summary(layer: Layer, lock: Lock) -> str:
-    count = len(lock.base) if layer.kind == "base" else len(lock.packages)
+    count = len(_of_layer(lock, layer.kind))
     packages = "" if layer.kind == "configuration" else f", {count} packages"
     return f"{layer.kind} layer {layer.key[:12]}{packages}, {layer.blob.bytes / 1e6:.1f} MB packed"

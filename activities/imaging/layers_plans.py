@@ -18,26 +18,32 @@ class LayerPlan(StagePlan):
     scratch_bytes: int | None
 
 
-class BasePlan(LayerPlan):
-    """The bare system. `repository` is a flat repository; `expected` are the packages, as `name=version`."""
+class InstallPlan(LayerPlan):
+    """Packages from a flat `repository`.
 
-    suite: str
-    arch: str
-    repository: Path
-    expected: tuple[str, ...]
-
-
-class PackagePlan(LayerPlan):
-    """Packages to install on `parent` from a flat repository.
-
-    `targets` name exact versions; of these `automatic` are there only because others need them.
+    `targets` name exact versions to install; of these `automatic` are there only because others need them, and
+    `manual`, installed before, are now wanted for themselves. `expected` are all that the tree has at the end,
+    as `name=version`.
     """
 
-    parent: Path
     repository: Path
     targets: tuple[str, ...]
     automatic: tuple[str, ...]
+    manual: tuple[str, ...] = ()
     expected: tuple[str, ...]
+
+
+class BasePlan(InstallPlan):
+    """The bare system of a `suite`, and `targets` on it."""
+
+    suite: str
+    arch: str
+
+
+class PackagePlan(InstallPlan):
+    """Packages on top of `parent`."""
+
+    parent: Path
 
 
 class ConfigurationPlan(LayerPlan):

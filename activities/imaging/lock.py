@@ -64,8 +64,10 @@ class Lock(Value):
     """A solved recipe.
 
     `epoch` is the SOURCE_DATE_EPOCH of the image, in seconds: when the suite's Release file was signed.
-    `index` is when the newest index was signed (ISO 8601). `base` is the bare system, `packages` all
-    that comes on top of it, both sorted; `wanted` are the names that were asked for.
+    `index` is when the newest index was signed (ISO 8601). `base` is the bare system, `system` what the
+    factory adds to nearly every image, `packages` all that comes on top of it, each sorted; `wanted` are
+    the names that were asked for. `system` is empty where the recipe's packages change it, and in locks of
+    releases that did not know it: then all of it is in `packages`.
     """
 
     format: Literal[1] = 1
@@ -74,13 +76,24 @@ class Lock(Value):
     epoch: int
     index: str
     base: tuple[LockedPackage, ...]
+    system: tuple[LockedPackage, ...] = ()
     packages: tuple[LockedPackage, ...]
     wanted: tuple[str, ...]
 
     @property
+    def shared(self) -> tuple[LockedPackage, ...]:
+        """What is in the base layer: the same for all recipes of the suite but a few."""
+        return (*self.base, *self.system)
+
+    @property
+    def everything(self) -> tuple[LockedPackage, ...]:
+        """Every package of the image."""
+        return (*self.shared, *self.packages)
+
+    @property
     def installed_bytes(self) -> int:
         """The size of all unpacked packages, as they say themselves."""
-        return sum(p.installed_kib for p in (*self.base, *self.packages)) * 1024
+        return sum(p.installed_kib for p in self.everything) * 1024
 
 
 async def store_lock(store: BlobStore, lock: Lock) -> Blob:

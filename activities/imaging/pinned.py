@@ -58,7 +58,7 @@ async def require_packages(lock: Lock, index: AptIndex, cache: DebCache, workspa
         Fault: `mirror.unreachable`, `mirror.hash_mismatch`.
 
     """
-    missing = cache.missing((*lock.base, *lock.packages))
+    missing = cache.missing(lock.everything)
     known = await index.names()
     names = {package.name for package in missing} & known
     stanzas = await index.stanzas(names) if names else {}

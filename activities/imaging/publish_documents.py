@@ -32,7 +32,7 @@ def recipe_document(recipe: dict[str, Any]) -> bytes:
 
 def package_manifest(lock: Lock) -> bytes:
     """Every package of the image with its version and the SHA-256 of its .deb."""
-    packages = sorted((*lock.base, *lock.packages), key=lambda p: (p.name, p.arch))
+    packages = sorted(lock.everything, key=lambda p: (p.name, p.arch))
     return canonical_json(
         {
             "format": 1,

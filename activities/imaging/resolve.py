@@ -1,5 +1,7 @@
 """From a recipe to exact packages: everything wrong is found before anything is downloaded."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from activities.job import Job
 from activities.step_log import StepLog
 from domain.artifacts import Blob
 from domain.errors import Fault, Problem, Verdict
-from domain.recipe.checks import default_packages
+from domain.recipe.defaults import default_packages, system_packages
 from domain.recipe.schema import SUITES, Recipe
 from infra.ports import ObjectStore
 from infra.settings import Settings
@@ -68,7 +70,7 @@ class AptResolver:
         lock = await bring_lock(self.store, self.objects, blob)
         require_wanted(lock, _wanted(recipe))
         cache = DebCache(self.settings.home)
-        if not cache.missing((*lock.base, *lock.packages)):
+        if not cache.missing(lock.everything):
             return  # no archive is needed, nor an index
         async with (
             open_workspace(self.settings.home, job.job_id, "resolve") as workspace,
@@ -127,21 +129,46 @@ class AptResolver:
         names = await index.names()
         wanted = _wanted(recipe)
         problems = await self._unknown(recipe, index, [name for name in wanted if name not in names], names)
-        base = await self._base(index, names)
-        targets = [f"{choice.name}" for choice in base] + [name for name in wanted if name in names]
+        async with asyncio.TaskGroup() as group:
+            solved_base = group.create_task(self._base(index, names))
+            solved_system = group.create_task(self._system(recipe, index, names))
+        base, system = solved_base.result(), solved_system.result()
         try:
-            choices = await index.solve([*_BASE_PATTERNS, *targets])
+            choices, shared = await self._choices(index, base, system, [name for name in wanted if name in names])
         except Unsolvable as unsolvable:
             return None, (*problems, *conflicts(unsolvable.output, paths_of(recipe)))
         if problems:
             return None, problems
         stanzas = await index.stanzas({choice.name for choice in choices})
-        return _lock(index, wanted, _locked(base, stanzas), _locked(choices, stanzas)), ()
+        return _lock(index, wanted, *(_locked(part, stanzas) for part in (base, shared, choices))), ()
+
+    async def _choices(
+        self, index: AptIndex, base: Sequence[Choice], system: Sequence[Choice], wanted: Sequence[str]
+    ) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
+        """Solve for all that is wanted: the choices, and what of them the base layer may have from `system`.
+
+        Which packages a recipe names can make apt choose others for the system too. Such a recipe has all but
+        the bare system in its package layer.
+        """
+        if system:
+            targets = dict.fromkeys((*(choice.name for choice in (*base, *system)), *wanted))
+            with contextlib.suppress(Unsolvable):
+                choices = await index.solve([*_BASE_PATTERNS, *targets])
+                if {choice.path for choice in (*base, *system)} <= {choice.path for choice in choices}:
+                    return choices, tuple(system)
+        targets = dict.fromkeys((*(choice.name for choice in base), *wanted))
+        return await index.solve([*_BASE_PATTERNS, *targets]), ()
+
+    async def _system(self, recipe: Recipe, index: AptIndex, names: frozenset[str]) -> tuple[Choice, ...]:
+        """Solve for the factory's own packages alone; nothing if they cannot be had, which the recipe is told."""
+        try:
+            return await index.solve([*_BASE_PATTERNS, *_merged(names), *system_packages(recipe)])
+        except Unsolvable:
+            return ()
 
     async def _base(self, index: AptIndex, names: frozenset[str]) -> tuple[Choice, ...]:
-        merged = (_MERGED_USR,) if _MERGED_USR in names else ()
         try:
-            return await index.solve([*_BASE_PATTERNS, *merged])
+            return await index.solve([*_BASE_PATTERNS, *_merged(names)])
         except Unsolvable as unsolvable:
             raise Fault.because(
                 "mirror.broken",
@@ -174,7 +201,7 @@ class AptResolver:
 
     def _result(self, blob: Blob, mirrors: Mirrors, log: StepLog) -> ResolveResult:
         lock = read_lock(self.store, blob)
-        everything = (*lock.base, *lock.packages)
+        everything = lock.everything
         missing = DebCache(self.settings.home).missing(everything)
         download = sum(package.bytes for package in missing)
         log.line(
@@ -189,6 +216,10 @@ class AptResolver:
             image_bytes=lock.installed_bytes + _INITRD_BYTES,
             index=f"{lock.suite} {lock.index[:10]}",
         )
+
+
+def _merged(names: frozenset[str]) -> tuple[str, ...]:
+    return (_MERGED_USR,) if _MERGED_USR in names else ()
 
 
 def _wanted(recipe: Recipe) -> tuple[str, ...]:
@@ -220,10 +251,15 @@ def _locked(choices: Iterable[Choice], stanzas: Mapping[str, Stanza]) -> tuple[L
 
 
 def _lock(
-    index: AptIndex, wanted: Sequence[str], base: tuple[LockedPackage, ...], everything: tuple[LockedPackage, ...]
+    index: AptIndex,
+    wanted: Sequence[str],
+    base: tuple[LockedPackage, ...],
+    system: tuple[LockedPackage, ...],
+    everything: tuple[LockedPackage, ...],
 ) -> Lock:
-    """Divide what was solved: a base package may not differ between the two solutions."""
+    """Divide what was solved: a base package may not differ between the solutions."""
     of_base = {package.sha256 for package in base}
+    of_system = {package.sha256 for package in system} - of_base
     dates = index.dates()
     if not of_base <= {package.sha256 for package in everything}:
         raise Fault.because("mirror.broken", "The base of the image was solved in two ways.", next="Retry.")
@@ -233,6 +269,7 @@ def _lock(
         epoch=int(dates.suite.timestamp()),
         index=dates.newest.isoformat(),
         base=base,
-        packages=tuple(package for package in everything if package.sha256 not in of_base),
+        system=tuple(package for package in everything if package.sha256 in of_system),
+        packages=tuple(package for package in everything if package.sha256 not in of_base | of_system),
         wanted=tuple(wanted),
     )

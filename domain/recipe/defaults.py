@@ -16,15 +16,18 @@ _ALWAYS: tuple[str, ...] = (
 )
 
 
+def system_packages(recipe: Recipe) -> tuple[str, ...]:
+    """Name those of `default_packages` that nearly all images have in common, sorted: they are in the base layer."""
+    return tuple(sorted({*_ALWAYS, "qemu-guest-agent"} if recipe.guestAgent else _ALWAYS))
+
+
 def default_packages(recipe: Recipe) -> tuple[str, ...]:
     """Name the packages that the image gets beside `recipe.packages`, sorted, without repetition.
 
     HTTP claims need no package: they are checked with perl-base, which is Essential and so in every
     Debian image (Debian Policy 3.8). It has no TLS, so a claim about an `https` address brings curl.
     """
-    wanted = set(_ALWAYS)
-    if recipe.guestAgent:
-        wanted.add("qemu-guest-agent")
+    wanted = set(system_packages(recipe))
     if recipe.ssh is not None:
         wanted |= {"openssh-server", "openssh-client"}  # the client is what the login test logs in with
     if any(user.sudo for user in recipe.users):

@@ -1,10 +1,14 @@
-"""The bare distribution, made by mmdebstrap(1) from the locked packages alone, without a network."""
+"""The distribution with a kernel and what else every image has, from the locked packages alone, without a network.
+
+The bare system is made by mmdebstrap(1); the rest is installed in it.
+"""
 
 import sys
 from pathlib import Path
 
 from activities.imaging.layers_plans import BasePlan
 from activities.imaging.stages.frame import Stage, main
+from activities.imaging.stages.install import install
 from activities.imaging.stages.layer_tree import (
     REPOSITORY,
     ROOT,
@@ -19,17 +23,18 @@ from activities.imaging.stages.layer_tree import (
 # Older suites need their merged /usr made before the first package is unpacked.
 _MERGED_USR = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
 _STEPS = {
-    "I: running apt-get update": 5,
-    "I: downloading packages": 10,
-    "I: extracting archives": 20,
-    "I: installing essential packages": 35,
-    "I: installing remaining packages": 60,
-    "I: cleaning package lists": 80,
+    "I: running apt-get update": 1,
+    "I: downloading packages": 2,
+    "I: extracting archives": 4,
+    "I: installing essential packages": 6,
+    "I: installing remaining packages": 10,
+    "I: cleaning package lists": 14,
 }
+_INSTALL = (16.0, 35.0)  # percent of the step; the ramdisk takes longer than all packages
 
 
 async def work(plan: BasePlan, stage: Stage) -> None:
-    """Bootstrap, check, clean and pack."""
+    """Bootstrap, install, check, clean and pack."""
 
     def follow(line: str) -> None:
         for start, percent in _STEPS.items():
@@ -53,11 +58,12 @@ async def work(plan: BasePlan, stage: Stage) -> None:
         f"deb [trusted=yes] copy:{REPOSITORY} ./",
         on_line=follow,
     )
-    await require_packages(plan.expected, stage)
     await unmount_system(stage)
+    await install(plan, stage, _INSTALL)
+    await require_packages(plan.expected, stage)
     (ROOT / "etc/hostname").unlink(missing_ok=True)  # mmdebstrap leaves the host's
     scrub()
-    stage.progress(90, "packing")
+    stage.progress(95, "packing")
     await pack(plan, stage)
 
 

@@ -3,7 +3,7 @@
 import json
 
 from activities.imaging.layers import configured
-from activities.imaging.stages.package_layer import InstallReport
+from activities.imaging.stages.install import InstallReport
 from activities.imaging.stages.services import unit_of
 from activities.imaging.stages.system_files import (
     network_files,
@@ -88,7 +88,7 @@ def test_a_units_suffix_may_be_left_out() -> None:
 
 def test_the_package_that_failed_first_is_named() -> None:
     notes = Notes()
-    report = InstallReport(notes, 2)
+    report = InstallReport(notes, 2, (10.0, 70.0))
     for line in (
         "Unpacking libx:amd64 (1.0) ...",
         "Unpacking app (2.0) ...",
