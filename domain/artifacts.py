@@ -22,11 +22,20 @@ class Blob(Value):
 
 
 class Layer(Value):
-    """One packed root file system (a whole tar, not a difference), known by what went into it."""
+    """One packed root file system, known by what went into it.
+
+    It is a whole tar if there is nothing in `on`, else a difference to the whole one there.
+    """
 
     kind: LayerKind
     key: str
     blob: Blob
+    on: Blob | None = None
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """What has to be unpacked for the tree, in this order."""
+        return (self.blob,) if self.on is None else (self.on, self.blob)
 
 
 class Artifact(Value):

@@ -22,7 +22,8 @@ class Finished(Value):
 
     def blobs(self) -> tuple[Blob, ...]:
         """Every blob that the remaining steps may need from the host's store."""
-        layers = [r.layer.blob for r in (self.base_layer, self.package_layer, self.configuration_layer) if r]
+        made = (self.base_layer, self.package_layer, self.configuration_layer)
+        layers = [blob for result in made if result for blob in result.layer.blobs]
         lock = [self.resolve.lock] if self.resolve else []
         artifacts = [a.blob for a in self.assemble.artifacts] if self.assemble else []
         return (*lock, *layers, *artifacts)
@@ -72,7 +73,7 @@ def _digests(result: object) -> frozenset[str]:
     if isinstance(result, ResolveResult):
         return frozenset({result.lock.digest})
     if isinstance(result, LayerResult):
-        return frozenset({result.layer.blob.digest})
+        return frozenset(blob.digest for blob in result.layer.blobs)
     if isinstance(result, AssembleResult):
         return frozenset(a.blob.digest for a in result.artifacts)
     return frozenset()

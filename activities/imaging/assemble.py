@@ -19,7 +19,8 @@ from activities.imaging.store import LocalBlobStore
 from activities.imaging.tools import tool_versions
 from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
-from domain.artifacts import Artifact, ArtifactKind
+from domain.artifacts import Artifact, ArtifactKind, Layer
+from domain.canonical import digest
 from domain.errors import FactoryError, Fault, Verdict
 from infra.sources import source_digest
 
@@ -32,6 +33,7 @@ _SOURCES = tuple(
     _HERE / name
     for name in (
         *("boot_loader.py", "disk_layout.py", "identifiers.py", "stages/frame.py", "stages/disk_image.py"),
+        *("stages/difference.py", "stages/image_tree.py"),
         *("stages/live_image.py", "stages/mke2fs.conf", "stages/rootfs_tree.py"),
     )
 )
@@ -55,7 +57,7 @@ class ImageAssembler:
         """
         lock = read_lock(self._store, request.lock)
         ingredients = AssemblyIngredients(
-            layer=request.layer.blob.digest,
+            layer=_tree_digest(request.layer),
             name=str(request.recipe["name"]),
             epoch=lock.epoch,
             tools=await tool_versions(_PACKAGES),
@@ -64,10 +66,10 @@ class ImageAssembler:
         if (found := self._index.find(ingredients.key)) is not None:
             log.progress(100, "adopted earlier images")
             return AssembleResult(artifacts=found.artifacts, cached=True, summary=_summary(found, "from the cache"))
-        if not self._store.has(request.layer.blob):
+        if missing := [blob for blob in request.layer.blobs if not self._store.has(blob)]:
             raise Fault.because(
                 "layer.missing",
-                f"The layer {request.layer.blob.digest[:12]} is not on this host.",
+                f"The layer {missing[0].digest[:12]} is not on this host.",
                 next="Retry; the layer is made again when it cannot be had.",
             )
         made = await self._make(request, ingredients, lock, log)
@@ -78,9 +80,9 @@ class ImageAssembler:
     async def _make(
         self, request: AssembleInput, ingredients: AssemblyIngredients, lock: Lock, log: StepLog
     ) -> Assembly:
-        room = _Room(lock.installed_bytes, request.layer.blob.bytes)
+        room = _Room(lock.installed_bytes, sum(blob.bytes for blob in request.layer.blobs))
         require_disk(self._home, room.disk, "Assembling")
-        log.line(f"Assembling {request.layer.blob.digest[:12]} into a disk image and a live medium.")
+        log.line(f"Assembling {ingredients.layer[:12]} into a disk image and a live medium.")
         async with open_workspace(self._home, request.job.job_id, "assemble") as work:
             disk, live = self._plans(request, ingredients, work, room)
             both = _Both(log)
@@ -109,23 +111,30 @@ class ImageAssembler:
             folder.mkdir()
         disk = DiskPlan(
             epoch=ingredients.epoch,
-            layer=self._store.path(request.layer.blob),
+            layers=tuple(map(self._store.path, request.layer.blobs)),
             digest=ingredients.layer,
             title=ingredients.name,
             work=folders[0],
             output=folders[0] / "disk.qcow2",
-            scratch_bytes=scratch_memory(room.tree),
+            scratch_bytes=room.scratch,
         )
         live = LivePlan(
             epoch=ingredients.epoch,
-            layer=disk.layer,
+            layers=disk.layers,
             digest=ingredients.layer,
             title=ingredients.name,
             work=folders[1],
             output=folders[1] / "live.iso",
+            scratch_bytes=room.scratch,
             label=volume_label(ingredients.name),
         )
         return disk, live
+
+
+def _tree_digest(layer: Layer) -> str:
+    """Name the tree by all that it is unpacked from."""
+    first, *more = layer.blobs
+    return digest([first.digest, *(blob.digest for blob in more)]) if more else first.digest
 
 
 class _Room:
@@ -135,8 +144,10 @@ class _Room:
         # Packages say what they unpack to; initramfs, caches and whole blocks for small files come on top. A layer
         # is packed to a third or so, which bounds what a script may have added to it.
         self.tree = int(max(installed * 1.5, packed * 4)) + (256 << 20)
+        # Each of the two has a tree of its own: both are in memory, or both on disk.
+        self.scratch = None if scratch_memory(2 * self.tree) is None else self.tree
         # The raw disk's content, and twice the compressed tree: squashfs and ISO, then the qcow2.
-        self.disk = 2 * self.tree
+        self.disk = (2 if self.scratch else 4) * self.tree
 
 
 class _Both:

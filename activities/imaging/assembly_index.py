@@ -14,7 +14,7 @@ from domain.model import Value
 
 
 class AssemblyIngredients(Value):
-    """All that decides the artifacts' bytes. `sources` digests our own stages, `layer` is the layer's blob."""
+    """All that decides the artifacts' bytes. `sources` digests our own stages, `layer` names the tree."""
 
     layer: str
     name: str

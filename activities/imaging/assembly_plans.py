@@ -20,23 +20,24 @@ class StagePlan(Value):
 
 
 class AssemblyPlan(StagePlan):
-    """A packed root file system to be made into `output`.
+    """Packed layers of a root file system to be made into `output`.
 
-    `layer` is a tar, plain or in zstd; `digest` is the layer's and names everything inside the image.
-    `work` is an empty folder on the output's file system.
+    The first of `layers` is a whole tar, plain or in zstd; any other is a difference (`stages.difference`), laid on
+    those before it. `digest` names the tree, and with it everything inside the image. `work` is an empty folder on
+    the output's file system. The tree is unpacked in memory if `scratch_bytes` says how much it may take, else in
+    `work`.
     """
 
-    layer: Path
+    layers: tuple[Path, ...]
     digest: str
     title: str
     work: Path
     output: Path
+    scratch_bytes: int | None
 
 
 class DiskPlan(AssemblyPlan):
-    """A disk image. The tree is unpacked in memory if `scratch_bytes` says how much it may take, else in `work`."""
-
-    scratch_bytes: int | None
+    """A disk image."""
 
 
 class LivePlan(AssemblyPlan):

@@ -33,7 +33,14 @@ _SHARED = ("frame.py", "layer_tree.py")
 _SOURCES: dict[LayerKind, tuple[str, ...]] = {
     "base": (*_SHARED, "install.py", "base_layer.py"),
     "package": (*_SHARED, "install.py", "package_layer.py"),
-    "configuration": (*_SHARED, "configuration_layer.py", "accounts.py", "services.py", "system_files.py"),
+    "configuration": (
+        *_SHARED,
+        "difference.py",
+        "configuration_layer.py",
+        "accounts.py",
+        "services.py",
+        "system_files.py",
+    ),
 }
 _PARENT: dict[LayerKind, LayerKind | None] = {"base": None, "package": "base", "configuration": "package"}
 _EXTRA_BYTES = 1 << 30  # what maintainer scripts make: caches, ramdisks, logs
@@ -55,6 +62,8 @@ class LayerFactory:
     _busy: WeakValueDictionary[str, asyncio.Lock] = field(
         default_factory=WeakValueDictionary[str, asyncio.Lock], init=False, repr=False
     )
+
+    _sources: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
 
     async def build(self, request: LayerInput, kind: LayerKind, log: StepLog) -> LayerResult:
         """Make the layer of this `kind` on its parent.
@@ -146,7 +155,8 @@ class LayerFactory:
             except Verdict as verdict:
                 raise _placed(verdict, recipe) from verdict
             blob = await self.store.adopt(plan.output)
-        made = Layer(kind=kind, key=key, blob=blob)
+        on = request.parent.blob if kind == "configuration" and request.parent is not None else None
+        made = Layer(kind=kind, key=key, blob=blob, on=on)
         self.index.record(made)
         log.progress(100, "stored")
         return made
@@ -159,13 +169,13 @@ class LayerFactory:
         work.mkdir()
         frame = LayerPlan(
             epoch=lock.epoch,
-            output=workspace / "layer.tar.zst",
+            output=workspace / "layer",
             work=work,
             scratch_bytes=scratch_memory(_tree_bytes(lock, kind)),
         ).model_dump()
         parent = self.store.path(request.parent.blob) if request.parent is not None else Path()
         if kind == "configuration":
-            sources = await image_sources(lock.suite, self.settings.image_mirror, workspace)
+            sources = await self._image_sources(lock.suite, workspace)
             return ConfigurationPlan(**frame, parent=parent, recipe=configured(recipe), apt_sources=sources)
         packages, wanted = (lock.system, system_packages(recipe)) if kind == "base" else (lock.packages, lock.wanted)
         frame |= {
@@ -178,6 +188,12 @@ class LayerFactory:
         return PackagePlan(
             **frame, parent=parent, manual=_wanted_besides(lock, recipe), expected=_expected(lock.everything)
         )
+
+    async def _image_sources(self, suite: str, workspace: Path) -> str:
+        """Ask for them once in this process: the bootstrap tool takes a quarter of a second to say the same."""
+        if suite not in self._sources:
+            self._sources[suite] = await image_sources(suite, self.settings.image_mirror, workspace)
+        return self._sources[suite]
 
     async def _repository(self, lock: Lock, packages: Sequence[LockedPackage], workspace: Path, log: StepLog) -> Path:
         """Make a flat repository of just these packages, fetching what is not in the cache."""

@@ -92,7 +92,7 @@ class LayerIndex:
             layer = Layer.model_validate_json((self._root / f"{key}.json").read_bytes())
         except (OSError, ValidationError):
             return None
-        return layer if layer.key == key and self._store.has(layer.blob) else None
+        return layer if layer.key == key and all(map(self._store.has, layer.blobs)) else None
 
     def record(self, layer: Layer) -> None:
         """Remember a finished layer. Recording it again, by anyone, is harmless."""

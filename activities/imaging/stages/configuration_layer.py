@@ -1,6 +1,7 @@
 """What makes an image this recipe's: users, services, network, first boot.
 
-All of it happens with the tree as root directory: names and paths of the recipe cannot lead out.
+All of it happens with the tree as root directory: names and paths of the recipe cannot lead out. The layer says
+only what it changes in the one beneath.
 """
 
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 
 from activities.imaging.layers_plans import ConfigurationPlan
 from activities.imaging.stages.accounts import check_accounts, make_accounts, refuse
+from activities.imaging.stages.difference import mark_changes, snapshot
 from activities.imaging.stages.frame import Stage, main
 from activities.imaging.stages.layer_tree import (
+    ROOT,
     inside_root,
     make_root,
     mount_system,
-    pack,
+    pack_changes,
     scrub,
     unmount_system,
     unpack,
@@ -36,20 +39,21 @@ _STUB = "../run/systemd/resolve/stub-resolv.conf"
 
 
 async def work(plan: ConfigurationPlan, stage: Stage) -> None:
-    """Check against the real tree, configure, clean and pack."""
+    """Check against the real tree, configure, clean and pack the difference."""
     recipe = Recipe.model_validate(plan.recipe)
     await make_root(plan, stage)
     stage.progress(5, "unpacking the packages")
     await unpack(plan.parent, stage)
+    before = snapshot(ROOT)
     await mount_system(stage)
-    stage.progress(40, "configuring")
+    stage.progress(60, "configuring")
     with inside_root():
         refuse((*check_accounts(recipe.users), *check_services(recipe)))
         await _configure(recipe, plan.apt_sources, stage)
     await unmount_system(stage)
     scrub(sources=False)
-    stage.progress(60, "packing")
-    await pack(plan, stage)
+    stage.progress(90, "packing what changed")
+    await pack_changes(plan, mark_changes(ROOT, before), stage)
 
 
 async def _configure(recipe: Recipe, apt_sources: str, stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""A packed root file system becomes a qcow2 disk image that starts under BIOS and UEFI.
+"""A root file system becomes a qcow2 disk image that starts under BIOS and UEFI.
 
 No loop device, no mount of the image and no grub-install: every tool writes at its offset of one sparse
 file. Run as a stage (see `frame`) with a `DiskPlan`.
@@ -16,7 +16,7 @@ from activities.imaging import boot_loader, disk_layout
 from activities.imaging.assembly_plans import DiskPlan
 from activities.imaging.disk_layout import BLOCK, DiskLayout, RootSize
 from activities.imaging.identifiers import fat_serial, image_uuid
-from activities.imaging.stages import rootfs_tree
+from activities.imaging.stages import image_tree, rootfs_tree
 from activities.imaging.stages.frame import Stage, main
 
 _GRUB = Path("/usr/lib/grub")
@@ -29,12 +29,10 @@ _PERCENT = re.compile(r"\(\s*([0-9.]+)/100%\)")
 
 async def make(plan: DiskPlan, stage: Stage) -> None:
     """Make `plan.output`."""
-    root = plan.work / "root"
-    root.mkdir()
     raw = plan.work / "disk.raw"
     file_system = image_uuid(plan.digest, "root file system")
     stage.progress(0, "unpacking the root file system")
-    await _unpack(plan, root, stage)
+    root = await image_tree.unpack(plan, stage)
     _add_disk_files(plan, root, file_system)
     size = disk_layout.root_size(rootfs_tree.measure(root))
     layout = disk_layout.layout(plan.digest, size)
@@ -45,16 +43,6 @@ async def make(plan: DiskPlan, stage: Stage) -> None:
         group.create_task(_boot_code(plan, raw, stage))
         group.create_task(_root(plan, root, raw, size, stage))
     await _compress(raw, plan.output, stage)
-
-
-async def _unpack(plan: DiskPlan, root: Path, stage: Stage) -> None:
-    if plan.scratch_bytes is not None:
-        options = f"size={plan.scratch_bytes},nr_inodes=0,mode=755"
-        await stage.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", root)
-    await stage.run(
-        *("tar", "--extract", "--file", plan.layer, "--directory", root, "--numeric-owner", "--preserve-permissions"),
-        *("--xattrs", "--xattrs-include=*", "--delay-directory-restore", "--exclude=./dev/*"),
-    )
 
 
 def _add_disk_files(plan: DiskPlan, root: Path, file_system: UUID) -> None:

@@ -24,7 +24,6 @@ _BEHIND = "10"  # a tenth of the share of others
 # whatever the niceness of what is in them (sched(7)). A kernel without autogroups goes by the niceness.
 _STEP_BACK = f'{{ echo {_BEHIND} > /proc/self/autogroup; }} 2> /dev/null; exec nice -n {_BEHIND} "$@"'
 _NO_SPACE = os.strerror(errno.ENOSPC)  # as programs in the C.UTF-8 locale say it
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
 Plan = TypeVar("Plan", bound=StagePlan)
 
@@ -86,12 +85,6 @@ class Stage:
         """Give files and folders the image's time."""
         for path in paths:
             os.utime(path, (self.epoch, self.epoch), follow_symlinks=False)
-
-
-def packed_with_zstd(layer: Path) -> bool:
-    """Whether a layer is compressed, by its first bytes."""
-    with layer.open("rb") as file:
-        return file.read(len(_ZSTD_MAGIC)) == _ZSTD_MAGIC
 
 
 def main(kind: type[Plan], work: Callable[[Plan, Stage], Awaitable[None]]) -> int:

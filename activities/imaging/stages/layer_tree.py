@@ -7,7 +7,7 @@ factory can get into a layer. Nothing is unmounted on failure: the namespace end
 import os
 import shutil
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,14 +47,12 @@ _REMOVED = (
 )
 _SOURCES = ("etc/apt/sources.list", "etc/apt/sources.list.d/*")
 _TAR_PACK = (
-    "--sort=name",
     "--clamp-mtime",
     "--numeric-owner",
     "--format=posix",
     "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
     "--xattrs",
     "--xattrs-include=*",
-    "--one-file-system",
     "--exclude=./dev/*",
 )
 # Two workers whatever the host has: the number of jobs must not show in the bytes.
@@ -171,8 +169,18 @@ def _blank_machine_id() -> None:
 async def pack(plan: LayerPlan, stage: Stage) -> None:
     """Pack the tree so that equal trees give equal bytes (tar(1), reproducibility)."""
     os.utime(ROOT / "dev", (plan.epoch, plan.epoch))  # nodes were made in it, or not: that depends on who builds
-    words = ("--create", "--file", plan.output, "--directory", ROOT, f"--use-compress-program={_COMPRESS}")
-    await stage.run("tar", *words, f"--mtime=@{plan.epoch}", *_TAR_PACK, ".")
+    await _tar(plan, stage, f"--use-compress-program={_COMPRESS}", "--sort=name", "--one-file-system", ".")
+
+
+async def pack_changes(plan: LayerPlan, names: Sequence[str], stage: Stage) -> None:
+    """Pack these entries, which are `stages.difference`'s, in the same manner; uncompressed, for they are few."""
+    chosen = ("--no-recursion", "--null", "--files-from=-")
+    await _tar(plan, stage, *chosen, stdin="".join(f"{name}\0" for name in names).encode(errors="surrogateescape"))
+
+
+async def _tar(plan: LayerPlan, stage: Stage, *what: str, stdin: bytes | None = None) -> None:
+    words = ("--create", "--file", plan.output, "--directory", ROOT, f"--mtime=@{plan.epoch}", *_TAR_PACK)
+    await stage.run("tar", *words, *what, stdin=stdin)
 
 
 async def require_packages(expected: tuple[str, ...], stage: Stage) -> None:

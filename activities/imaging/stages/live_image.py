@@ -1,4 +1,4 @@
-"""A packed root file system becomes a live medium that starts under BIOS and UEFI, from a disc or a USB stick.
+"""A root file system becomes a live medium that starts under BIOS and UEFI, from a disc or a USB stick.
 
 The medium has its kernel and initramfs at /live/vmlinuz and /live/initrd, and the root file system at
 /live/filesystem.squashfs, where live-boot(7) looks for it. Run as a stage (see `frame`) with a
@@ -6,18 +6,16 @@ The medium has its kernel and initramfs at /live/vmlinuz and /live/initrd, and t
 """
 
 import asyncio
-import os
-import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from activities.imaging import boot_loader
 from activities.imaging.assembly_plans import LivePlan
 from activities.imaging.disk_layout import ESP_TYPE
 from activities.imaging.identifiers import fat_serial, image_uuid
-from activities.imaging.stages.frame import Stage, main, packed_with_zstd
+from activities.imaging.stages import image_tree, rootfs_tree
+from activities.imaging.stages.frame import Stage, main
 from domain.errors import Verdict
 
 _GRUB = Path("/usr/lib/grub")
@@ -25,13 +23,12 @@ _EFI_KIB = 4096
 # A fault in a program's page decompresses a whole block, which is felt under emulation; next to blocks of 1 MiB
 # these cost 6 % in size.
 _BLOCK = "128K"
-_BOOT_FILE = re.compile(r"(?:\./)?boot/([^/]+)")
-_LIVE_BOOT = re.compile(r"(?:\./)?(?:usr/)?lib/live/boot/.+")
 
 
 async def make(plan: LivePlan, stage: Stage) -> None:
     """Make `plan.output`."""
     stage.step_back()  # the disk image, which is made meanwhile, is what most wait for
+    root = await image_tree.unpack(plan, stage)
     tree = plan.work / "tree"
     for folder in ("live", "boot/grub", ".disk/id"):
         (tree / folder).mkdir(parents=True)
@@ -39,55 +36,38 @@ async def make(plan: LivePlan, stage: Stage) -> None:
     (tree / marker).touch()
     (tree / "boot/grub/grub.cfg").write_text(boot_loader.live_menu(plan.title))
     stage.progress(0, "compressing the live file system")
+    _kernel(root, tree / "live")
     async with asyncio.TaskGroup() as group:
-        group.create_task(_kernel(plan, tree / "live", stage))
-        group.create_task(_squash(plan, tree / "live/filesystem.squashfs", stage))
+        group.create_task(_squash(root, tree / "live/filesystem.squashfs", stage))
         group.create_task(_boot_images(plan, tree, f"/{marker}", stage))
     stage.progress(80, "writing the live medium")
     stage.date(*tree.rglob("*"), tree)
     await _write(plan, tree, stage)
 
 
-async def _kernel(plan: LivePlan, live: Path, stage: Stage) -> None:
-    """Copy the newest kernel out of the layer, and see that its initramfs can start a live medium."""
-    names = (await stage.ask("tar", "--list", "--file", plan.layer)).splitlines()
-    if not any(_LIVE_BOOT.fullmatch(name) for name in names):
+def _kernel(root: Path, live: Path) -> None:
+    """Copy the newest kernel out of the tree, and see that its initramfs can start a live medium."""
+    if not any(rootfs_tree.names_in(root, folder) for folder in _live_boot(root)):
         raise Verdict.because(
             "image.no_live_boot",
             "the image has no live-boot, so it cannot start from an ISO",
             path="packages",
             next="Leave the factory's default packages in the recipe: live-boot is one of them.",
         )
-    in_boot = {m[1]: name for name in names if (m := _BOOT_FILE.fullmatch(name))}
-    kernel = boot_loader.newest_kernel(in_boot)
-    # To standard output, because a link or a strange mode in the layer must not become one here.
-    extract = ("tar", "--extract", "--to-stdout", "--occurrence", "--file", plan.layer)
+    kernel = boot_loader.newest_kernel(rootfs_tree.names_in(root, "boot"))
     for name, target in ((kernel.image, "vmlinuz"), (kernel.initrd, "initrd")):
-        with (live / target).open("wb") as file:
-            await stage.run(*extract, in_boot[name], stdout=file)
-        if (live / target).stat().st_size == 0:
+        if not rootfs_tree.copy_out(root, f"boot/{name}", live / target):
             raise Verdict.because("image.no_kernel", f"/boot/{name} is not a plain file in the image", path="packages")
 
 
-async def _squash(plan: LivePlan, output: Path, stage: Stage) -> None:
-    argv = ("mksquashfs", "-", output, "-tar", "-no-progress", "-quiet", "-exports")
-    options = ("-comp", "zstd", "-Xcompression-level", "9", "-b", _BLOCK)
-    if not packed_with_zstd(plan.layer):
-        with plan.layer.open("rb") as layer:
-            await stage.run(*argv, *options, stdin=layer)
-        return
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb") as sink:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(stage.run(*argv, *options, stdin=source))
-            group.create_task(_decompress(plan.layer, sink, stage))
+def _live_boot(root: Path) -> tuple[str, ...]:
+    merged = (root / "lib").is_symlink()
+    return ("usr/lib/live/boot",) if merged else ("usr/lib/live/boot", "lib/live/boot")
 
 
-async def _decompress(layer: Path, sink: IO[bytes], stage: Stage) -> None:
-    try:
-        await stage.run("zstd", "--decompress", "--stdout", "--quiet", layer, stdout=sink)
-    finally:
-        sink.close()  # the reader waits for the last writer
+async def _squash(root: Path, output: Path, stage: Stage) -> None:
+    options = ("-comp", "zstd", "-Xcompression-level", "9", "-b", _BLOCK, "-exports")
+    await stage.run("mksquashfs", root, output, "-no-progress", "-quiet", *options)
 
 
 async def _boot_images(plan: LivePlan, tree: Path, marker: str, stage: Stage) -> None:

@@ -6,9 +6,10 @@ and refuses links (openat(2), O_NOFOLLOW).
 """
 
 import os
+import shutil
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from activities.imaging.disk_layout import BLOCK, Tree
@@ -51,6 +52,42 @@ def place(root: Path, path: str, data: bytes, *, epoch: int) -> None:
             file.write(data)
         for name in (target.name, "."):
             os.utime(name, (epoch, epoch), dir_fd=folder)
+
+
+def remove(root: Path, path: str) -> None:
+    """Take a file, link or folder out of the tree, if it is there.
+
+    Raises:
+        Verdict: `image.bad_path`, when a link stands where one of its folders belongs.
+
+    """
+    target = PurePosixPath(path)
+    with suppress(FileNotFoundError), _opened(root, target.parent) as folder:
+        try:
+            os.unlink(target.name, dir_fd=folder)
+        except IsADirectoryError:
+            shutil.rmtree(target.name, dir_fd=folder)
+
+
+def copy_out(root: Path, path: str, target: Path) -> bool:
+    """Copy the bytes of a file of the tree; answers whether there are any. A link or special file has none.
+
+    Raises:
+        Verdict: `image.bad_path`, when a link stands where one of its folders belongs.
+
+    """
+    source = PurePosixPath(path)
+    with _opened(root, source.parent) as folder:
+        try:
+            handle = os.open(source.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            return False
+    with os.fdopen(handle, "rb") as file, target.open("wb") as copy:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+            return False
+        shutil.copyfileobj(file, copy)
+    return True
 
 
 def measure(root: Path) -> Tree:

@@ -61,8 +61,9 @@ class Builds:
 
     async def lighten(self, lock: Lock) -> Blob:
         """Leave the kernel out of a lock."""
-        light = tuple(package for package in lock.packages if not package.name.startswith(_HEAVY))
-        return await store_lock(self.store, lock.model_copy(update={"packages": light}))
+        parts = {"system": lock.system, "packages": lock.packages}
+        light = {name: tuple(p for p in part if not p.name.startswith(_HEAVY)) for name, part in parts.items()}
+        return await store_lock(self.store, lock.model_copy(update=light))
 
     async def layer(self, kind: LayerKind, recipe: dict[str, Any], lock: Blob, parent: Layer | None) -> LayerResult:
         """Make one layer."""
