@@ -6,6 +6,7 @@ its namespace.
 """
 
 import asyncio
+from importlib.metadata import version
 from pathlib import Path
 
 from activities.imaging.assembly_index import Assembly, AssemblyIndex, AssemblyIngredients
@@ -26,14 +27,14 @@ from infra.sources import source_digest
 
 _HERE = Path(__file__).parent
 _PACKAGES = (
-    *("dosfstools", "e2fsprogs", "fdisk", "grub-common", "grub-efi-amd64-bin", "grub-pc-bin", "mtools", "qemu-utils"),
+    *("dosfstools", "e2fsprogs", "fdisk", "grub-common", "grub-efi-amd64-bin", "grub-pc-bin", "mtools"),
     *("squashfs-tools", "tar", "xorriso", "zstd"),
 )
 _SOURCES = tuple(
     _HERE / name
     for name in (
         *("boot_loader.py", "disk_layout.py", "identifiers.py", "stages/frame.py", "stages/disk_image.py"),
-        *("stages/difference.py", "stages/image_tree.py"),
+        *("stages/difference.py", "stages/image_tree.py", "stages/qcow2.py"),
         *("stages/live_image.py", "stages/mke2fs.conf", "stages/rootfs_tree.py"),
     )
 )
@@ -60,7 +61,7 @@ class ImageAssembler:
             layer=_tree_digest(request.layer),
             name=str(request.recipe["name"]),
             epoch=lock.epoch,
-            tools=await tool_versions(_PACKAGES),
+            tools={**await tool_versions(_PACKAGES), "zstandard": version("zstandard")},
             sources=source_digest(_SOURCES),
         )
         if (found := self._index.find(ingredients.key)) is not None:
@@ -116,7 +117,7 @@ class ImageAssembler:
             title=ingredients.name,
             work=folders[0],
             output=folders[0] / "disk.qcow2",
-            scratch_bytes=room.scratch,
+            scratch_bytes=room.scratch(2),
         )
         live = LivePlan(
             epoch=ingredients.epoch,
@@ -125,7 +126,7 @@ class ImageAssembler:
             title=ingredients.name,
             work=folders[1],
             output=folders[1] / "live.iso",
-            scratch_bytes=room.scratch,
+            scratch_bytes=room.scratch(1),
             label=volume_label(ingredients.name),
         )
         return disk, live
@@ -144,10 +145,14 @@ class _Room:
         # Packages say what they unpack to; initramfs, caches and whole blocks for small files come on top. A layer
         # is packed to a third or so, which bounds what a script may have added to it.
         self.tree = int(max(installed * 1.5, packed * 4)) + (256 << 20)
-        # Each of the two has a tree of its own: both are in memory, or both on disk.
-        self.scratch = None if scratch_memory(2 * self.tree) is None else self.tree
-        # The raw disk's content, and twice the compressed tree: squashfs and ISO, then the qcow2.
-        self.disk = (2 if self.scratch else 4) * self.tree
+        # Each of the two has a tree of its own, and the disk image is as large again before it is compressed.
+        self._in_memory = scratch_memory(3 * self.tree) is not None
+        # On disk besides: twice the compressed tree, squashfs and ISO, then the qcow2.
+        self.disk = (1 if self._in_memory else 4) * self.tree
+
+    def scratch(self, trees: int) -> int | None:
+        """Give the memory for something the size of so many trees; nothing if it has to be on disk."""
+        return trees * self.tree if self._in_memory else None
 
 
 class _Both:

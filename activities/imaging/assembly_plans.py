@@ -24,8 +24,8 @@ class AssemblyPlan(StagePlan):
 
     The first of `layers` is a whole tar, plain or in zstd; any other is a difference (`stages.difference`), laid on
     those before it. `digest` names the tree, and with it everything inside the image. `work` is an empty folder on
-    the output's file system. The tree is unpacked in memory if `scratch_bytes` says how much it may take, else in
-    `work`.
+    the output's file system. The tree is unpacked in memory if `scratch_bytes` says how much that and what is made
+    of it may take, else in `work`.
     """
 
     layers: tuple[Path, ...]

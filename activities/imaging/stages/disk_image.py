@@ -16,7 +16,7 @@ from activities.imaging import boot_loader, disk_layout
 from activities.imaging.assembly_plans import DiskPlan
 from activities.imaging.disk_layout import BLOCK, DiskLayout, RootSize
 from activities.imaging.identifiers import fat_serial, image_uuid
-from activities.imaging.stages import image_tree, rootfs_tree
+from activities.imaging.stages import image_tree, qcow2, rootfs_tree
 from activities.imaging.stages.frame import Stage, main
 
 _GRUB = Path("/usr/lib/grub")
@@ -24,15 +24,14 @@ _FREE_INODES = re.compile(r"^\s+Free inodes: ?(.*)$", re.MULTILINE)
 _GROUP = re.compile(r"Inodes per group:\s+(\d+)")
 _FIRST_INODE = 11  # lost+found, the first that is not reserved (ext4(5))
 _ROOT_INODE = 2
-_PERCENT = re.compile(r"\(\s*([0-9.]+)/100%\)")
 
 
 async def make(plan: DiskPlan, stage: Stage) -> None:
     """Make `plan.output`."""
-    raw = plan.work / "disk.raw"
     file_system = image_uuid(plan.digest, "root file system")
     stage.progress(0, "unpacking the root file system")
     root = await image_tree.unpack(plan, stage)
+    raw = root.parent / "disk.raw"
     _add_disk_files(plan, root, file_system)
     size = disk_layout.root_size(rootfs_tree.measure(root))
     layout = disk_layout.layout(plan.digest, size)
@@ -137,17 +136,15 @@ def used_inodes(dump: str) -> Iterator[int]:
 
 
 async def _compress(raw: Path, output: Path, stage: Stage) -> None:
-    def progress(line: str) -> None:
-        if match := _PERCENT.search(line):
-            stage.progress(60 + float(match[1]) * 0.4, "compressing the disk image")
-        else:
-            stage.line(line)
+    said = 0
 
-    stage.progress(60, "compressing the disk image")
-    await stage.run(
-        *("qemu-img", "convert", "-p", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd", raw, output),
-        on_line=progress,
-    )
+    def progress(percent: float) -> None:
+        nonlocal said
+        if percent >= said:
+            stage.progress(60 + percent * 0.4, "compressing the disk image")
+            said += 5
+
+    await asyncio.to_thread(qcow2.write, raw, output, progress)
 
 
 def _write_at(path: Path, offset: int, data: bytes) -> None:

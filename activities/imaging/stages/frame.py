@@ -19,7 +19,7 @@ from domain.errors import FactoryError, Fault, Verdict
 from infra import process
 
 _PROGRAM_SECONDS = 1800.0
-_BEHIND = "10"  # a tenth of the share of others
+_BEHIND = "5"  # a third of the share of others
 # Each program has a session of its own, and with autogroups the kernel shares the processors out among sessions,
 # whatever the niceness of what is in them (sched(7)). A kernel without autogroups goes by the niceness.
 _STEP_BACK = f'{{ echo {_BEHIND} > /proc/self/autogroup; }} 2> /dev/null; exec nice -n {_BEHIND} "$@"'

@@ -15,12 +15,17 @@ _UNPACK = (
 
 
 async def unpack(plan: AssemblyPlan, stage: Stage) -> Path:
-    """Unpack the plan's layers, in memory or on disk as the plan says, and answer where. Without device nodes."""
-    root = plan.work / "root"
-    root.mkdir()
+    """Unpack the plan's layers, in memory or on disk as the plan says, and answer where. Without device nodes.
+
+    The folder that the tree's folder is in is free for what else the stage makes on the way.
+    """
+    scratch = plan.work / "scratch"
+    scratch.mkdir()
     if plan.scratch_bytes is not None:
         options = f"size={plan.scratch_bytes},nr_inodes=0,mode=755"
-        await stage.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", root)
+        await stage.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", scratch)
+    root = scratch / "root"
+    root.mkdir(mode=0o755)
     whole, *differences = plan.layers
     await stage.run("tar", "--extract", "--file", whole, "--directory", root, *_UNPACK)
     for layer in differences:
