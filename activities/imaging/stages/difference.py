@@ -51,7 +51,8 @@ def _facts(status: os.stat_result) -> Facts:
 def mark_changes(root: Path, before: Mapping[str, Facts]) -> tuple[str, ...]:
     """Name what is new or changed since `before`, sorted, and put a whiteout where something is gone.
 
-    What became something else (a folder, then a link) has both.
+    What became something else (a folder, then a link) has both. The folder of each is named with it: to replace an
+    entry changes the folder's time, which has to be set again.
     """
     after = snapshot(root)
     gone = {name for name, facts in before.items() if name not in after or after[name].type != facts.type}
@@ -62,5 +63,5 @@ def mark_changes(root: Path, before: Mapping[str, Facts]) -> tuple[str, ...]:
             continue  # goes with its folder
         whiteouts.append(f"{folder}/{WHITEOUT}{last}")
         (root / whiteouts[-1]).touch(exist_ok=False)
-    changed = (name for name, facts in after.items() if before.get(name) != facts)
-    return tuple(sorted((*changed, *whiteouts)))
+    changed = {name for name, facts in after.items() if before.get(name) != facts}.union(whiteouts)
+    return tuple(sorted(changed.union(name.rpartition("/")[0] or "." for name in changed)))

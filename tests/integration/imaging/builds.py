@@ -1,16 +1,18 @@
 """A factory's home for building layers, without the rest of the factory."""
 
 import hashlib
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from activities.imaging.apt_sources import Mirrors
+from activities.imaging.assembly_plans import AssemblyPlan
 from activities.imaging.layers import LayerFactory
 from activities.imaging.lock import Lock, read_lock, store_lock
 from activities.imaging.models import LayerInput, LayerResult, ResolveInput
 from activities.imaging.resolve import AptResolver
+from activities.imaging.stages import image_tree
+from activities.imaging.stages.frame import Stage
 from activities.imaging.store import LayerIndex, LocalBlobStore
 from activities.job import Job
 from domain.artifacts import Blob, Layer, LayerKind
@@ -76,11 +78,19 @@ class Builds:
         package = await self.layer("package", recipe, lock, base.layer)
         return [base, package, await self.layer("configuration", recipe, lock, package.layer)]
 
-    def unpack(self, layer: Layer, target: Path) -> Path:
+    async def unpack(self, layer: Layer, work: Path) -> Path:
         """Unpack a layer where it can be looked into."""
-        target.mkdir()
-        subprocess.run(["tar", "-xf", self.store.path(layer.blob), "-C", target, "--numeric-owner"], check=True)
-        return target
+        work.mkdir()
+        plan = AssemblyPlan(
+            epoch=0,
+            layers=tuple(map(self.store.path, layer.blobs)),
+            digest="",
+            title="",
+            work=work,
+            output=work / "none",
+            scratch_bytes=None,
+        )
+        return await image_tree.unpack(plan, Stage(0))
 
     def left_over(self) -> list[str]:
         """What is still in the folder of workspaces."""

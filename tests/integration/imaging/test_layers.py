@@ -159,7 +159,7 @@ async def test_a_mirror_that_does_not_answer_is_a_fault_and_an_old_index_still_s
 
 
 async def test_three_layers_make_the_recipes_tree(builds: Builds, made: list[LayerResult], tmp_path: Path) -> None:
-    tree = builds.unpack(made[2].layer, tmp_path / "tree")
+    tree = await builds.unpack(made[2].layer, tmp_path / "tree")
 
     assert builds.left_over() == []
     _has_the_accounts(tree)
@@ -213,6 +213,38 @@ async def test_a_changed_configuration_keeps_the_packages(builds: Builds, lock: 
     second = await builds.layers(RECIPE | {"name": "other"}, lock)
     assert [result.cached for result in second] == [True, True, False]
     assert second[1].layer == made[1].layer
+
+
+async def test_a_configuration_says_only_what_it_changes(builds: Builds, made: list[LayerResult]) -> None:
+    base, package, configuration = (result.layer for result in made)
+
+    assert (base.on, package.on, configuration.on) == (None, None, package.blob)
+    assert configuration.blob.bytes < package.blob.bytes / 20
+
+
+async def test_a_recipe_without_packages_of_its_own_has_the_bases_bytes(builds: Builds, solved: Lock) -> None:
+    bare = {"name": "bare", "baseImage": "debian-bookworm", "guestAgent": False}
+    lock = await builds.solve(bare)
+
+    base = await builds.layer("base", bare, light := await builds.lighten(lock), None)
+    package = await builds.layer("package", bare, light, base.layer)
+
+    assert (lock.packages, lock.shared) == ((), solved.shared)
+    assert package.layer.blob == base.layer.blob
+    assert package.cached
+
+
+async def test_a_recipe_that_changes_the_system_has_it_in_its_package_layer(builds: Builds) -> None:
+    other = {
+        "name": "other",
+        "baseImage": "debian-bookworm",
+        "packages": ["busybox-static"],
+    }  # initramfs-tools' other choice
+
+    lock = await builds.solve(other)
+
+    assert lock.system == ()
+    assert {"busybox-static", "init"} <= {package.name for package in lock.packages}
 
 
 async def test_two_cold_builds_of_the_base_are_byte_identical(
@@ -297,7 +329,7 @@ def _deb(folder: Path, cache: DebCache, script: str) -> LockedPackage:
 
 
 async def _only(builds: Builds, package: LockedPackage, solved: Lock) -> Blob:
-    only = solved.model_copy(update={"packages": (package,), "wanted": ("broken-thing",)})
+    only = solved.model_copy(update={"system": (), "packages": (package,), "wanted": ("broken-thing",)})
     return await store_lock(builds.store, only)
 
 
