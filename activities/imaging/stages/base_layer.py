@@ -59,9 +59,10 @@ async def work(plan: BasePlan, stage: Stage) -> None:
         on_line=follow,
     )
     await unmount_system(stage)
+    (ROOT / "etc/hostname").unlink(missing_ok=True)  # mmdebstrap leaves the host's
+    scrub()  # before any package can keep a copy of what is the host's
     await install(plan, stage, _INSTALL)
     await require_packages(plan.expected, stage)
-    (ROOT / "etc/hostname").unlink(missing_ok=True)  # mmdebstrap leaves the host's
     scrub()
     stage.progress(95, "packing")
     await pack(plan, stage)

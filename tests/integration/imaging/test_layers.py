@@ -198,6 +198,7 @@ def _has_nothing_of_the_factory(tree: Path, builds: Builds) -> None:
     assert "Suites: bookworm bookworm-updates" in (tree / "etc/apt/sources.list.d/debian.sources").read_text()
     assert (tree / "etc/machine-id").read_bytes() == b""
     assert list((tree / "etc/ssh").glob("ssh_host_*")) == []
+    assert list((tree / "etc").glob(".resolv.conf*")) == []  # a package's copy of what was the host's
     for empty in ("dev", "proc", "run", "sys", "tmp", "var/lib/apt/lists"):
         assert list((tree / empty).iterdir()) == []
     assert not (tree / "usr/sbin/policy-rc.d").exists()
