@@ -88,6 +88,9 @@ MATCHING: Final = tuple(
         # Fairness and priority hold within a partition of a task queue, and one server needs no more than one.
         "matching.numTaskqueueReadPartitions=1",
         "matching.numTaskqueueWritePartitions=1",
+        # By default a queue is read at most twenty times a second: as soon as some workflows go on at once, each of
+        # their steps waits up to 50 ms. One server for one factory may look as often as there is news.
+        "history.transferProcessorMaxPollRPS=1000",
     )
     for word in ("--dynamic-config-value", setting)
 )
