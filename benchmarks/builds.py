@@ -56,18 +56,21 @@ async def two_at_once(stack: Stack, session: FactorySession) -> list[Line]:
     """Two cold builds of two recipes against two builds by hand, both side by side."""
     await _assembled(session, recipe("warm-up"))
     pairs: list[tuple[float, float]] = []
+    steps = ""
     with prepared(stack.home) as hand:
         for number in range(_PAIRS):
             forget_layers(stack.home)
-            began = time.monotonic()
             # Packages that only one has keep them from sharing more than the base.
             other = {**recipe("two", edit=f"{number}"), "packages": ["nginx-light", "less"]}
-            await asyncio.gather(_assembled(session, recipe("one", edit=f"{number}")), _assembled(session, other))
-            ours = time.monotonic() - began
+            made = await asyncio.gather(
+                _assembled(session, recipe("one", edit=f"{number}")), _assembled(session, other)
+            )
+            ours = max(build.seconds for build in made)
+            steps = " | ".join(_told(build.parts) for build in made)
             began = time.monotonic()
             await asyncio.gather(hand.build(), hand.build())
             pairs.append((ours, time.monotonic() - began))
-    return [median_ratio("two cold builds at once, against two by hand", pairs, "≤ 1.10")]
+    return [median_ratio("two cold builds at once, against two by hand", pairs, "≤ 1.10", steps)]
 
 
 async def unchanged(_: Stack, session: FactorySession) -> list[Line]:
@@ -145,7 +148,7 @@ def _time(text: str) -> datetime:
 
 
 def _parts(view: dict[str, Any]) -> dict[str, float]:
-    return {s["step"]: s["seconds"] for s in view["steps"] if s["seconds"] is not None}
+    return {s["step"]: s["seconds"] for s in view["steps"] if s.get("seconds") is not None}
 
 
 def _told(parts: dict[str, float]) -> str:

@@ -145,7 +145,10 @@ def kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:
         *(Kind(f"{part} dies at a crash point", partial(_at_point, part, named)) for part, named in points.items()),
         *(
             Kind(f"{part} killed", partial(_killed, part))
-            for part in ("temporal", "postgres", "s3", "projector", "gateway", "mcp", "core-worker", "host-worker")
+            for part in (
+                *("temporal", "postgres", "s3", "forkserver"),
+                *("projector", "gateway", "mcp", "core-worker", "host-worker"),
+            )
         ),
         Kind("a machine's process killed", _guest_killed),
         *(
