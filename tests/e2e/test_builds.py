@@ -38,7 +38,7 @@ async def test_a_build_survives_its_worker_being_killed_in_the_boot(stack: Stack
 async def test_a_build_survives_its_worker_being_killed_in_a_layer_and_in_assembly(
     stack: Stack, session: FactorySession
 ) -> None:
-    accepted = await session.call("create_build", {"recipe": tiny("killed-twice", packages=["busybox"])})
+    accepted = await session.call("create_build", {"recipe": tiny("killed-twice", packages=["nginx"])})
     await _survives_kills(stack, session, accepted["build_id"], ("package_layer", "assemble"))
 
 
