@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_BODY: Final = 2 << 20
 """In bytes: a recipe has 256 KiB at most, and JSON within JSON may double it more than once."""
+_MOST_READ: Final = 16 * LONGEST_BODY
 _PARSE_ERROR: Final = -32700  # JSON-RPC 2.0, section 5.1
 _INVALID_REQUEST: Final = -32600
 
@@ -50,18 +51,22 @@ class _Replayed:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Return the body, or nothing if there is too much of it."""
+    """Return the body, or nothing if there is too much of it.
+
+    What is too much is read on for a while: who is still sending when the connection is closed never sees the answer.
+    """
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > LONGEST_BODY:
+        if size <= LONGEST_BODY:
+            parts.append(part)
+        if size > _MOST_READ:
             return None
-        parts.append(part)
         if not message.get("more_body"):
-            return b"".join(parts)
+            return b"".join(parts) if size <= LONGEST_BODY else None
 
 
 def _fault_of(body: bytes | None) -> Response | None:

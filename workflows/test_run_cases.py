@@ -94,7 +94,7 @@ class CaseRunner:
             for index, part in enumerate(later):
                 if not _hold(results):
                     break
-                found = await ahead[index] if ahead else []
+                found = await _asked(ahead[index]) if ahead else []
                 results += found if found and _hold(found) else await self._part(case, part)
         finally:
             for task in ahead:
@@ -157,6 +157,16 @@ class CaseRunner:
 
 def _checks(case: RunCase, steps: Sequence[AssertStep]) -> tuple[GuestCheck, ...]:
     return tuple(GuestCheck(suite=case.name, assertion=step.assertion) for step in steps)
+
+
+async def _asked(ahead: asyncio.Task[list[StepResult]]) -> list[StepResult]:
+    """Wait for what was asked ahead; nothing if the guest could not be asked, which it may be in its turn."""
+    try:
+        return await ahead
+    except ActivityError as error:
+        if is_cancelled_exception(error) or read_failure(error).kind == "fault":
+            raise
+        return []
 
 
 def _hold(results: Sequence[StepResult]) -> bool:

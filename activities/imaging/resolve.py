@@ -84,6 +84,7 @@ class AptResolver:
             suite=index.root.suite,
             arch=index.root.arch,
             wanted=_wanted(recipe),
+            system=system_packages(recipe),
             mirrors=index.mirrors.model_dump(),
             index=index.digest(),
             tools=await tool_versions(("apt", "dpkg")),
@@ -129,10 +130,7 @@ class AptResolver:
         names = await index.names()
         wanted = _wanted(recipe)
         problems = await self._unknown(recipe, index, [name for name in wanted if name not in names], names)
-        async with asyncio.TaskGroup() as group:
-            solved_base = group.create_task(self._base(index, names))
-            solved_system = group.create_task(self._system(recipe, index, names))
-        base, system = solved_base.result(), solved_system.result()
+        base, system = await self._shared(recipe, index, names)
         try:
             choices, shared = await self._choices(index, base, system, [name for name in wanted if name in names])
         except Unsolvable as unsolvable:
@@ -141,6 +139,18 @@ class AptResolver:
             return None, problems
         stanzas = await index.stanzas({choice.name for choice in choices})
         return _lock(index, wanted, *(_locked(part, stanzas) for part in (base, shared, choices))), ()
+
+    async def _shared(
+        self, recipe: Recipe, index: AptIndex, names: frozenset[str]
+    ) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
+        """Solve side by side for the bare system, and for it with the factory's own packages."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                base = group.create_task(self._base(index, names))
+                system = group.create_task(self._system(recipe, index, names))
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
+        return base.result(), system.result()
 
     async def _choices(
         self, index: AptIndex, base: Sequence[Choice], system: Sequence[Choice], wanted: Sequence[str]

@@ -21,6 +21,7 @@ class Question(Value):
     suite: str
     arch: str
     wanted: tuple[str, ...]
+    system: tuple[str, ...]
     mirrors: dict[str, str | None]
     index: str
     tools: dict[str, str]

@@ -65,7 +65,8 @@ async def _ask_alone(guest: Guest, probe: Probe) -> Answer | None:
     """Run the program as it is; nothing if it cannot be run, of which the driver can say more."""
     began = time.monotonic()
     try:
-        done = await guest.run((*_AT_ONCE, *probe.argv), timeout=probe.limit + _KILL_SECONDS + _MARGIN_SECONDS)
+        words = (*_AT_ONCE, "timeout", "-k", str(_KILL_SECONDS), str(probe.limit), *probe.argv)
+        done = await guest.run(words, timeout=probe.limit + _KILL_SECONDS + _MARGIN_SECONDS)
     except Verdict as error:
         if error.code != "guest.timeout":
             raise

@@ -66,6 +66,10 @@ async def fork(server: Path, argv: tuple[str, ...], env: Mapping[str, str], outp
     request = Request(argv=argv, env=dict(env))
     if len(environment_block(request.env)) >= ENVIRONMENT_BYTES:
         return None
+    try:
+        packet = request.model_dump_json().encode()
+    except ValueError:  # bytes that are no text, which a program by itself takes as they are
+        return None
     loop = asyncio.get_running_loop()
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     with contextlib.ExitStack() as resources:
@@ -73,12 +77,12 @@ async def fork(server: Path, argv: tuple[str, ...], env: Mapping[str, str], outp
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await loop.sock_connect(channel, str(server))
-                socket.send_fds(channel, [request.model_dump_json().encode()], [output])
-                packet = await loop.sock_recv(channel, _PACKET)
+                socket.send_fds(channel, [packet], [output])
+                answer = await loop.sock_recv(channel, _PACKET)
         except (OSError, TimeoutError):
             return None
         try:
-            begun = Begun.model_validate_json(packet)
+            begun = Begun.model_validate_json(answer)
         except ValidationError:  # it ended before it had begun
             return None
         forked = Forked(begun.pid, channel)

@@ -70,11 +70,12 @@ def main() -> None:
     for name in modules:
         importlib.import_module(name)
     gc.freeze()  # a collection writes to all that it looks at
+    server = os.getpid()
     with _listener(Path(path)) as listener:
         ready()
         caller = _serve(listener)
     with caller:
-        request = _begin(caller)
+        request = _begin(caller, server)
     gc.enable()
     sys.argv = list(request.argv)
     runpy.run_module(request.argv[0], run_name="__main__", alter_sys=True)
@@ -146,9 +147,8 @@ def _fork() -> int | None:
         return None
 
 
-def _begin(caller: socket.socket) -> Request:
+def _begin(caller: socket.socket, server: int) -> Request:
     """Become what the caller asks for, which then hears of it; one that does not wait any more gets nothing."""
-    parent = os.getppid()
     os.setsid()
     packet, descriptors, _, _ = socket.recv_fds(caller, PACKET_BYTES, 1)
     if not packet or len(descriptors) != 1:
@@ -159,7 +159,7 @@ def _begin(caller: socket.socket) -> Request:
     os.dup2(output, 2)
     os.close(output)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent or not _tell(caller, Begun(pid=os.getpid())):
+    if os.getppid() != server or not _tell(caller, Begun(pid=os.getpid())):
         os._exit(1)
     # First so that the C library knows none of the words that are written over.
     os.environ.clear()

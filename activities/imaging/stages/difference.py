@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from domain.errors import Verdict
+
 WHITEOUT = ".wh."
 _DEVICES = "./dev"  # the running system's business
 
@@ -53,8 +55,13 @@ def mark_changes(root: Path, before: Mapping[str, Facts]) -> tuple[str, ...]:
 
     What became something else (a folder, then a link) has both. The folder of each is named with it: to replace an
     entry changes the folder's time, which has to be set again.
+
+    Raises:
+        Verdict: `image.bad_path`, for a name of the tree that would be taken for a whiteout.
+
     """
     after = snapshot(root)
+    changed = {name for name, facts in after.items() if before.get(name) != facts}
     gone = {name for name, facts in before.items() if name not in after or after[name].type != facts.type}
     whiteouts: list[str] = []
     for name in gone:
@@ -62,6 +69,21 @@ def mark_changes(root: Path, before: Mapping[str, Facts]) -> tuple[str, ...]:
         if folder in gone:
             continue  # goes with its folder
         whiteouts.append(f"{folder}/{WHITEOUT}{last}")
-        (root / whiteouts[-1]).touch(exist_ok=False)
-    changed = {name for name, facts in after.items() if before.get(name) != facts}.union(whiteouts)
+    _refuse(
+        sorted((name for name in changed if f"/{WHITEOUT}" in name), key=len) or sorted(after.keys() & {*whiteouts})
+    )
+    for name in whiteouts:
+        (root / name).touch(exist_ok=False)
+    changed.update(whiteouts)
     return tuple(sorted(changed.union(name.rpartition("/")[0] or "." for name in changed)))
+
+
+def _refuse(names: list[str]) -> None:
+    """Refuse what would be taken for a whiteout."""
+    if names:
+        raise Verdict.because(
+            "image.bad_path",
+            f"{names[0].removeprefix('.')} cannot be in an image: names that begin with {WHITEOUT} say what is removed",
+            value=names[0].removeprefix("."),
+            next="Choose another name, or leave out the package that has it.",
+        )

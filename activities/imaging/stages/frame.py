@@ -19,10 +19,6 @@ from domain.errors import FactoryError, Fault, Verdict
 from infra import process
 
 _PROGRAM_SECONDS = 1800.0
-_BEHIND = "5"  # a third of the share of others
-# Each program has a session of its own, and with autogroups the kernel shares the processors out among sessions,
-# whatever the niceness of what is in them (sched(7)). A kernel without autogroups goes by the niceness.
-_STEP_BACK = f'{{ echo {_BEHIND} > /proc/self/autogroup; }} 2> /dev/null; exec nice -n {_BEHIND} "$@"'
 _NO_SPACE = os.strerror(errno.ENOSPC)  # as programs in the C.UTF-8 locale say it
 
 Plan = TypeVar("Plan", bound=StagePlan)
@@ -33,7 +29,7 @@ class Stage:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self._before: tuple[str, ...] = ()
+        self._behind = False
         # No locale, time zone, clock or default of the host's may show in the result.
         self._env = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -47,23 +43,22 @@ class Stage:
 
     def step_back(self) -> None:
         """Leave the processors to whoever else wants them, in all programs from now on."""
-        self._before = ("sh", "-c", _STEP_BACK, "sh")
+        self._behind = True
 
     async def run(
         self,
         *argv: str | Path,
         stdin: bytes | IO[bytes] | None = None,
-        stdout: IO[bytes] | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
         """Run a program; what it says goes to the log, or to `on_line`."""
         say = on_line if on_line is not None else self.line
-        words = [*self._before, *(str(word) for word in argv)]
-        await process.run(words, timeout=_PROGRAM_SECONDS, on_line=say, stdin=stdin, stdout=stdout, env=self._env)
+        words = [str(word) for word in argv]
+        await process.run(words, timeout=_PROGRAM_SECONDS, on_line=say, stdin=stdin, env=self._env, behind=self._behind)
 
     async def ask(self, *argv: str | Path) -> str:
         """Run a program for what it answers."""
-        completed = await process.run([*self._before, *map(str, argv)], timeout=_PROGRAM_SECONDS, env=self._env)
+        completed = await process.run([*map(str, argv)], timeout=_PROGRAM_SECONDS, env=self._env, behind=self._behind)
         return completed.stdout.decode(errors="replace")
 
     async def grub_image(self, target: str, start: Path, output: Path, modules: Sequence[str]) -> None:

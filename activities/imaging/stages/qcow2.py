@@ -4,6 +4,7 @@
 other bytes each time. The format: docs/interop/qcow2.rst of QEMU, version 3; the names here are its own.
 """
 
+import errno
 import os
 import struct
 import sys
@@ -163,8 +164,10 @@ def _in_use(disk: int, size: int) -> Iterator[int]:
     while position < size:
         try:
             start = os.lseek(disk, position, os.SEEK_DATA)
-        except OSError:  # ENXIO: only a hole until the end
-            return
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole until the end
+                return
+            raise
         position = os.lseek(disk, start, os.SEEK_HOLE)
         numbers = range(max(last, start // _CLUSTER), -(-position // _CLUSTER))
         yield from numbers

@@ -13,6 +13,7 @@ from activities.imaging.layers_plans import LayerPlan
 from activities.imaging.stages import image_tree, layer_tree
 from activities.imaging.stages.difference import mark_changes, snapshot
 from activities.imaging.stages.frame import Stage
+from domain.errors import Verdict
 
 pytestmark = pytest.mark.integration
 
@@ -108,3 +109,24 @@ async def test_what_is_in_the_difference_is_what_changed(root: Path) -> None:
     assert {"./etc/.wh.removed", "./etc/.wh.gone", "./etc/.wh.swapped", "./etc/.wh.link"} <= {*names}
     assert "./etc/gone/.wh.deep" not in names
     assert not any(name.startswith("./dev/") for name in names)
+
+
+@pytest.mark.parametrize("name", ["srv/.wh.data", "etc/.wh.d/inside"])
+async def test_a_name_that_would_be_taken_for_a_whiteout_is_refused(root: Path, name: str) -> None:
+    before = snapshot(root)
+    (root / name).parent.mkdir(parents=True)
+    (root / name).touch()
+
+    with pytest.raises(Verdict, match=r"image\.bad_path") as caught:
+        mark_changes(root, before)
+
+    assert "/.wh." in str(caught.value.problems[0].value)
+
+
+async def test_nor_may_it_be_where_a_whiteout_has_to_be(root: Path) -> None:
+    (root / "etc/.wh.removed").touch()
+    before = snapshot(root)
+    (root / "etc/removed").unlink()
+
+    with pytest.raises(Verdict, match=r"image\.bad_path"):
+        mark_changes(root, before)

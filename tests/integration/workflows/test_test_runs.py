@@ -221,6 +221,15 @@ async def test_a_fault_before_its_turn_counts_when_its_turn_comes(lab: Lab) -> N
     assert [r.slot for r in lab.log.run(run_id).cases[0].results] == ["primary"]
 
 
+async def test_a_guest_that_is_silent_before_its_turn_is_asked_again_in_it(lab: Lab) -> None:
+    lab.guests.failures["check_vm"] = [Verdict.because("guest.agent_silent", "the agent does not answer")]
+    lab.guests.label = "both.001"
+    async with lab.running():
+        run_id, ended = await lab.finished(both())
+    assert ended.status == "passed"
+    assert [r.slot for r in lab.log.run(run_id).cases[0].results] == ["primary", "client"]
+
+
 async def test_cancelling_reaches_both_machines_that_are_asked(lab: Lab) -> None:
     lab.guests.hold = "both"
     async with lab.running():

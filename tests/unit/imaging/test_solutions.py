@@ -13,6 +13,7 @@ QUESTION = Question(
     suite="bookworm",
     arch="amd64",
     wanted=("bash",),
+    system=("init",),
     mirrors={"main": "http://mirror.test/debian/", "security": None},
     index="i" * 64,
     tools={"apt": "2.6.1"},
@@ -30,7 +31,7 @@ async def test_a_known_question_has_its_lock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"index": "j" * 64}, {"wanted": ("bash", "zsh")}, {"suite": "trixie"}, {"tools": {"apt": "3.0"}},
+    [{"index": "j" * 64}, {"wanted": ("bash", "zsh")}, {"system": ()}, {"suite": "trixie"}, {"tools": {"apt": "3.0"}},
      {"sources": "t" * 64}, {"mirrors": {"main": "http://other.test/", "security": None}}],
 )  # fmt: skip
 async def test_whatever_decides_the_answer_makes_another_question(tmp_path: Path, change: dict[str, object]) -> None:

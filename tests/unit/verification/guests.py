@@ -9,6 +9,7 @@ from domain.model import Value
 
 Reply = Callable[[tuple[str, ...]], Answer]
 _PLAIN = ("nice", "-n", "-20", "env", "LC_ALL=C")
+_BEFORE = len((*_PLAIN, "PATH=…", "timeout", "-k", "seconds", "limit"))
 
 
 class Done(Value):
@@ -29,8 +30,8 @@ class ScriptedGuest:
         return [argv for batch in self.rounds for argv in batch]
 
     async def run(self, argv: tuple[str, ...], *, timeout: float, stdin: bytes = b"") -> GuestExec:  # noqa: ASYNC109
-        if argv[: len(_PLAIN)] == _PLAIN:  # a program as it is, behind its PATH
-            probe = argv[len(_PLAIN) + 1 :]
+        if argv[: len(_PLAIN)] == _PLAIN:  # a program as it is
+            probe = argv[_BEFORE:]
             self.rounds.append([probe])
             answer = self._reply(probe)
             return Done(status=answer.status, stdout=answer.out.encode(), stderr=answer.err.encode())
