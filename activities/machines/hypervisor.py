@@ -160,7 +160,7 @@ class Hypervisor:
         except libvirt.libvirtError as error:
             code = error.get_error_code()
             if code in _AGENT_SILENT or code in _AGENT_REFUSED:
-                raise AgentError(str(error), silent=code in _AGENT_SILENT) from error
+                raise AgentError(str(error), silent=code in _AGENT_SILENT or _AGENT_GONE in str(error)) from error
             if code == libvirt.VIR_ERR_OPERATION_INVALID:  # it does not run
                 raise AgentError(str(error), silent=True) from error
             raise _failed(name, error) from error
@@ -185,6 +185,8 @@ class _NoSuchMachineError(Fault):
 _AGENT_SILENT = frozenset(
     {libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, libvirt.VIR_ERR_SYSTEM_ERROR, 112}
 )
+# An internal error as the agent's own refusals are, but nobody answered: QEMU ended while it was asked.
+_AGENT_GONE = "End of file from agent socket"
 _AGENT_REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, 113})
 
 
