@@ -62,8 +62,7 @@ class LayerFactory:
     _busy: WeakValueDictionary[str, asyncio.Lock] = field(
         default_factory=WeakValueDictionary[str, asyncio.Lock], init=False, repr=False
     )
-
-    _sources: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
+    _sources: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str], init=False, repr=False)
 
     async def build(self, request: LayerInput, kind: LayerKind, log: StepLog) -> LayerResult:
         """Make the layer of this `kind` on its parent.
@@ -123,7 +122,6 @@ class LayerFactory:
         return layer
 
     async def _ingredients(self, recipe: Recipe, lock: Lock, parent: Layer | None, kind: LayerKind) -> LayerIngredients:
-        packages: dict[LayerKind, Sequence[LockedPackage]] = {"base": lock.shared, "package": lock.packages}
         settings: dict[str, object] = {}
         if kind == "base":
             settings = {"wanted": system_packages(recipe) if lock.system else ()}
@@ -138,7 +136,7 @@ class LayerFactory:
             suite=lock.suite,
             arch=lock.arch,
             epoch=lock.epoch,
-            packages=packages_digest(packages.get(kind, ())),
+            packages=packages_digest(() if kind == "configuration" else _of_layer(lock, kind)),
             sources=source_digest(_STAGES / name for name in _SOURCES[kind]),
             settings=settings,
         )
@@ -190,10 +188,11 @@ class LayerFactory:
         )
 
     async def _image_sources(self, suite: str, workspace: Path) -> str:
-        """Ask for them once in this process: the bootstrap tool takes a quarter of a second to say the same."""
-        if suite not in self._sources:
-            self._sources[suite] = await image_sources(suite, self.settings.image_mirror, workspace)
-        return self._sources[suite]
+        """Ask each version of the bootstrap tool once: it takes a quarter of a second to say the same again."""
+        asked = (suite, str(await tool_versions(("mmdebstrap",))))
+        if asked not in self._sources:
+            self._sources[asked] = await image_sources(suite, self.settings.image_mirror, workspace)
+        return self._sources[asked]
 
     async def _repository(self, lock: Lock, packages: Sequence[LockedPackage], workspace: Path, log: StepLog) -> Path:
         """Make a flat repository of just these packages, fetching what is not in the cache."""
