@@ -15,7 +15,7 @@ from cli.stack.home import held, prepare_home, state_path
 from cli.stack.leftovers import record
 from cli.stack.part import Part
 from cli.stack.parts import s3_config, stack_parts
-from cli.stack.ports import is_free, keep_ports
+from cli.stack.ports import hold, is_free, keep_ports
 from cli.stack.state import Addresses, PartState, StackState, write_state
 from cli.stack.supervisor import Supervisor
 from domain.client_setup import ClientName, json_config
@@ -66,6 +66,7 @@ class _Stack:
         else:
             _require_public_port(settings)
         self._ports = keep_ports(settings.run / "ports.json")
+        self._held_ports = hold(self._ports.values())
         self._endpoints = find_endpoints(settings, self._ports)
         every = stack_parts(settings, self._endpoints, self._ports)
         self._parts = tuple(part for part in every if part.name in HOST_PARTS) if host_only else every
@@ -87,6 +88,7 @@ class _Stack:
         finally:
             announcing.cancel()
             await asyncio.gather(announcing, return_exceptions=True)
+            self._held_ports.close()
             self._clean_up()
         self._say(f"[{self._elapsed()}] stopped")
 
@@ -100,6 +102,7 @@ class _Stack:
 
     async def _announce(self) -> None:
         await self._supervisor.all_ready.wait()
+        self._held_ports.close()
         self._ready = True
         self._write()
         if self._host_only:

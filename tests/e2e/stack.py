@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,12 @@ from pydantic import SecretStr
 from cli.client.session import FactorySession
 from cli.client.target import Target
 from cli.stack.state import StackState, read_state
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 RUN_SECONDS = 900.0
-
-
-def free_port() -> int:
-    """Find a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stack:

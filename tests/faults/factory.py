@@ -15,11 +15,12 @@ from pathlib import Path
 
 from activities.imaging.apt_sources import find_mirrors
 from infra import settings as configuration
-from tests.e2e.stack import Stack, free_port
+from tests.e2e.stack import Stack
 from tests.faults.network import Mirror, ObjectStoreProxy
 from tests.faults.quick.environment import PROXY, REAL
 from tests.faults.quick.orders import Orders, orders_file
 from tests.invariants import is_machine
+from tests.ports import free_port
 
 PARTS = ("core-worker", "host-worker", "projector", "mcp", "gateway")
 SERVERS = ("temporal", "postgres", "s3")

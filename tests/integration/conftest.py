@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,21 +22,13 @@ from pydantic import SecretStr
 from event_store.schema import Migrated, migrate
 from infra import embedded_postgres
 from infra.settings import S3Settings
+from tests.ports import free_port, free_ports
 
 _START_SECONDS = 60.0
 _PASSWORD = "test-superuser"
 OWNER_PASSWORD = "test-owner"
 FRONT_PASSWORD = "test-front"
 ADMISSION_PASSWORD = "test-admission"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody uses just now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @contextlib.contextmanager
@@ -94,7 +85,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     subprocess.run(
         embedded_postgres.initdb_argv(home / "data", home / "password"), check=True, stdout=subprocess.DEVNULL
     )
-    [port] = free_ports(1)
+    port = free_port()
     url = embedded_postgres.url(port, embedded_postgres.SUPERUSER, _PASSWORD)
     with server(
         embedded_postgres.server_argv(home / "data", port), home / "log", lambda: _answers_sql(url), signal.SIGINT

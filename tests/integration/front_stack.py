@@ -28,7 +28,8 @@ from event_store.schema import Migrated, migrate
 from infra.keys import Secrets
 from infra.settings import S3Settings
 from service.admission.schema import migrate_admission
-from tests.integration.conftest import ADMISSION_PASSWORD, FRONT_PASSWORD, OWNER_PASSWORD, free_ports, server
+from tests.integration.conftest import ADMISSION_PASSWORD, FRONT_PASSWORD, OWNER_PASSWORD, server
+from tests.ports import free_ports
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0

@@ -12,7 +12,7 @@ from aiohttp import web
 from console.html import Pages
 from console.keys import PAGES, UPSTREAM
 from console.mcp_proxy import McpProxy
-from tests.integration.conftest import free_ports
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.integration
 

@@ -16,8 +16,8 @@ from service.admission.credentials import OPERATOR
 from service.consoles import get_console_link
 from tests.fakes.consoles import VM_ID, FakePort, FakePorts, vm_with_console
 from tests.fakes.factory import World
-from tests.integration.conftest import free_ports
 from tests.integration.consoles.machine import BANNER, TalkingMachine, talking_machine, until
+from tests.ports import free_port
 
 
 class Gateway:
@@ -56,7 +56,7 @@ class Gateway:
 @asynccontextmanager
 async def gateway() -> AsyncGenerator[Gateway]:
     """Run gateway and relay."""
-    [port] = free_ports(1)
+    port = free_port()
     world = World(public_url=f"http://127.0.0.1:{port}")
     # A short path: a socket's has at most 107 bytes (unix(7)).
     with tempfile.TemporaryDirectory(prefix="of-") as folder:

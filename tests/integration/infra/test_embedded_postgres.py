@@ -12,7 +12,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from infra import embedded_postgres
-from tests.integration.conftest import free_ports, server
+from tests.integration.conftest import server
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -54,7 +55,7 @@ async def test_the_lock_of_a_running_server_stays_and_a_killed_one_starts_again(
     data, password = tmp_path / "data", tmp_path / "password"
     password.write_text("x")
     await embedded_postgres.prepare(data, password)
-    [port] = free_ports(1)
+    port = free_port()
     url = embedded_postgres.url(port, embedded_postgres.SUPERUSER, "x")
 
     def ready() -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cli.stack import leftovers
-from tests.e2e.stack import Stack, free_port, running_stack
+from tests.e2e.stack import Stack, running_stack
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
