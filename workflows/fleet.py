@@ -193,7 +193,7 @@ class FleetWorkflow:
                 "hold_host",
                 rules.hold_of(self._state, capacity.host),
                 result_type=HostLeft,
-                task_queue=capacity.queue,
+                task_queue=capacity.lease_queue or capacity.queue,
                 schedule_to_start_timeout=policies.HOST_SILENCE,
                 heartbeat_timeout=policies.HOST_SILENCE,
                 start_to_close_timeout=policies.HOLD_LIMIT,

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Any
+from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
 from activities.host_wiring import HostActivities, open_host
+from activities.machines.host_capacity import lease_queue
 from activities.machines.host_lease import HostLease
 from infra import settings as configuration
 from infra.telemetry import configure_logging
@@ -20,15 +21,21 @@ from workflows.vm_client import VmClient
 
 Activity = Callable[..., Any]
 
-_AT_ONCE = 64
-"""Activities at once; what is heavy waits for its turn on the host's own semaphores."""
+_AT_ONCE = 256
+"""Activities at once, most of which only wait: for a guest's agent up to half an hour. What is heavy waits for its turn
+on the host's own semaphores."""
+
+_POLLS: Final = 5
+"""Questions for work at once: what the SDK does by itself."""
 
 
 def host_workers(client: Client, host: HostActivities, lease: HostLease) -> list[Worker]:
-    """Make the workers of the queue that all hosts share and of the queue that is this host's own."""
+    """Make the workers of the queue that all hosts share, of this host's own, and of that of its lease."""
+    queue = host.imaging.identity.queue
     return [
         _worker(client, IMAGING_QUEUE, _shared(host)),
-        _worker(client, host.imaging.identity.queue, [*_own(host), lease.hold_host]),
+        _worker(client, queue, _own(host)),
+        _worker(client, lease_queue(queue), [lease.hold_host], at_once=2),
     ]
 
 
@@ -79,13 +86,14 @@ def _own(host: HostActivities) -> list[Activity]:
     ]
 
 
-def _worker(client: Client, queue: str, activities: list[Activity]) -> Worker:
+def _worker(client: Client, queue: str, activities: list[Activity], at_once: int = _AT_ONCE) -> Worker:
     return Worker(
         client,
         task_queue=queue,
         activities=activities,
         interceptors=[TypedFailures()],
-        max_concurrent_activities=_AT_ONCE,
+        max_concurrent_activities=at_once,
+        max_concurrent_activity_task_polls=min(at_once, _POLLS),
         graceful_shutdown_timeout=STOP_GRACE,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )

@@ -43,6 +43,7 @@ def capacity_of(
     return HostCapacity(
         host=address.host,
         queue=address.queue,
+        lease_queue=lease_queue(address.queue),
         memory=max(0, available_memory() + taken - SPARE_MEMORY),
         cpus=available_processors(),
         disk=max(0, available_disk(paths.machines) - SPARE_DISK),
@@ -50,6 +51,11 @@ def capacity_of(
         relay=address.relay,
         builds=address.builds or usual_builds(accelerator, available_processors(), available_memory() + taken),
     )
+
+
+def lease_queue(queue: str) -> str:
+    """Name the task queue of a host's lease."""
+    return f"{queue}:lease"
 
 
 def usual_builds(accelerator: Literal["kvm", "tcg"], cpus: int, memory: int) -> int:

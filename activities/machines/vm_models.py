@@ -179,11 +179,14 @@ class CommandDone(Value):
 class HostCapacity(Value):
     """What a host has for VMs (memory and disk in MiB) and for builds, and how it is reached.
 
-    `relay` is the address of its console relay. `builds` run on it at a time.
+    `relay` is the address of its console relay. `builds` run on it at a time. Its own lease is asked for on
+    `lease_queue`, so that work which fills `queue` cannot cost it the lease and with it every VM; a host that knows
+    of none takes it on `queue`.
     """
 
     host: str
     queue: str
+    lease_queue: str | None = None
     memory: int
     cpus: int
     disk: int

@@ -13,6 +13,7 @@ from temporalio.client import AsyncActivityHandle, Client
 from temporalio.service import RPCError
 
 from activities.machines import vm_models as m
+from activities.machines.host_capacity import lease_queue
 from domain.errors import FactoryError, Verdict
 from domain.vm.spec import PortForward
 
@@ -38,6 +39,7 @@ class FakeVmHost:
     memory: int = 4096
     cpus: int = 2
     disk: int = 100_000
+    at_once: int = 100
     domains: dict[str, Domain] = field(default_factory=dict[str, Domain])
     failures: dict[str, list[FactoryError]] = field(default_factory=dict[str, list[FactoryError]])
     hold: set[str] = field(default_factory=set[str])
@@ -51,10 +53,15 @@ class FakeVmHost:
     def queue(self) -> str:
         return f"host:{self.name}"
 
+    @property
+    def lease_queue(self) -> str:
+        return lease_queue(self.queue)
+
     def capacity(self) -> m.HostCapacity:
         return m.HostCapacity(
             host=self.name,
             queue=self.queue,
+            lease_queue=self.lease_queue,
             memory=self.memory,
             cpus=self.cpus,
             disk=self.disk,
@@ -66,7 +73,6 @@ class FakeVmHost:
     @property
     def activities(self) -> list[object]:
         return [
-            self.hold_host,
             self.create_vm,
             self.start_vm,
             self.await_agent,

@@ -52,15 +52,8 @@ class Range(Yard):
             workflow_runner=workflow_runner(),
         )
 
-    def worker(self, host: FakeVmHost) -> Worker:
-        activities: list[Any] = [*host.activities, self.guests.check_vm, self.guests.run_step]
-        return Worker(
-            self.client,
-            task_queue=host.queue,
-            activities=activities,
-            interceptors=[TypedFailures()],
-            max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
-        )
+    def activities(self, host: FakeVmHost) -> list[Any]:
+        return [*super().activities(host), self.guests.check_vm, self.guests.run_step]
 
     @asynccontextmanager
     async def testing(self) -> AsyncGenerator[FakeVmHost]:

@@ -60,6 +60,10 @@ async def is_free(yard: Yard) -> bool:
     return all(host.free.memory == host.total.memory for host in (await yard.room()).hosts)
 
 
+async def holds_again(host: FakeVmHost) -> bool:
+    return len(host.holds) == 2
+
+
 async def is_gone(host: FakeVmHost, vm_id: str) -> bool:
     return vm_id not in host.domains
 
@@ -226,6 +230,24 @@ async def test_a_hosts_worker_that_is_restarted_goes_on_with_its_lease(yard: Yar
             await yard.vms.command(vm_id, o.RestartVm(command_id="r"))
             await yard.recording.until(vm_id, lambda vm: vm.ready and vm.boot == 2)
             assert len(host.holds) == 1
+            await remove(yard, vm_id)
+
+
+async def test_a_host_that_is_full_of_work_keeps_its_lease(yard: Yard) -> None:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(yard.running())
+        host = FakeVmHost(yard.client, "one", at_once=1, hold={"await_agent"})
+        yard.hosts["one"] = host
+        async with yard.worker(host):
+            stack.push_async_callback(host.stop_beating)
+            await yard.fleet.signal(FleetWorkflow.host_up, host.capacity())
+            vm_id = await yard.create()
+            await asyncio.wait_for(host.held.wait(), 20)
+            # As a fleet does that is continued as new: the lease that was held before is no more.
+            await yard.fleet.signal(FleetWorkflow.host_up, host.capacity())
+            await until(lambda: holds_again(host))
+            host.hold.clear()
+            await yard.recording.until(vm_id, lambda vm: vm.ready)
             await remove(yard, vm_id)
 
 

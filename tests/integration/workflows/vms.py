@@ -107,12 +107,27 @@ class Yard:
         life.push_async_callback(host.stop_beating)
         await self.fleet.signal(FleetWorkflow.host_up, host.capacity())
 
-    def worker(self, host: FakeVmHost) -> Worker:
+    @asynccontextmanager
+    async def worker(self, host: FakeVmHost) -> AsyncGenerator[None]:
+        """Run a host's workers: of its lease, and of its work, so much at once."""
+        async with (
+            self._worker(host.lease_queue, [host.hold_host], 1),
+            self._worker(host.queue, self.activities(host), host.at_once),
+        ):
+            yield
+
+    def activities(self, host: FakeVmHost) -> list[Any]:
+        """What a host does."""
+        return list(host.activities)
+
+    def _worker(self, queue: str, activities: list[Any], at_once: int) -> Worker:
         return Worker(
             self.client,
-            task_queue=host.queue,
-            activities=list(host.activities),  # pyright: ignore[reportArgumentType] - the activities of a fake
+            task_queue=queue,
+            activities=activities,
             interceptors=[TypedFailures()],
+            max_concurrent_activities=at_once,
+            max_concurrent_activity_task_polls=1,
             max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
         )
 
