@@ -1,6 +1,8 @@
 """The S3 adapter of `infra.ports.ObjectStore`, on the blocking `minio` client in bounded thread pools."""
 
 import asyncio
+import base64
+import hashlib
 import io
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -27,6 +29,7 @@ T = TypeVar("T")
 _SMALL_CALLS = 8
 _UPLOADS = 2
 _PART_BYTES = 16 << 20  # one part is in memory per upload; S3's 10,000 parts then hold 160 GB
+_SMALLEST_PART = 5 << 20
 _CHUNK_BYTES = 1 << 20
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
@@ -83,10 +86,25 @@ class S3ObjectStore:
         await self._call(make)
 
     async def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        """Write a small object; writing the same again is harmless."""
-        await self._call(
-            lambda: self._client.put_object(self._bucket, key, io.BytesIO(data), len(data), content_type=content_type)
-        )
+        """Write a small object; writing the same again is harmless.
+
+        The store is told the digest and refuses other bytes (Amazon S3, "Checking object integrity"): nobody would
+        look at them until they are wanted, and what was written is gone by then.
+        """
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+        def write() -> None:
+            self._client.put_object(
+                self._bucket,
+                key,
+                io.BytesIO(data),
+                len(data),
+                content_type=content_type,
+                metadata={"x-amz-checksum-sha256": digest},
+                part_size=max(len(data), _SMALLEST_PART),  # in one piece: the digest is of all of it
+            )
+
+        await self._call(write)
 
     async def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
         """Write a file of any size in parts of 16 MiB; a cancelled call stops after the part it is at."""

@@ -31,6 +31,7 @@ from infra import embedded_postgres
 from infra.keys import Secrets
 from infra.objects import S3ObjectStore
 from infra.settings import S3Settings
+from tests.held import held
 
 T = TypeVar("T")
 
@@ -73,6 +74,10 @@ class Witness:
         name = {"postgres": "postgres", OWNER_ROLE: "database-owner"}[role]
         return embedded_postgres.url(ports["postgres"], role, Secrets(self.home / "secrets").password(name))
 
+    def temporal(self) -> str:
+        """The workflow engine's address."""
+        return f"127.0.0.1:{json.loads((self.home / 'run' / 'ports.json').read_bytes())['temporal']}"
+
     def objects(self) -> S3ObjectStore:
         """The object store itself, whatever lies before it."""
         ports = json.loads((self.home / "run" / "ports.json").read_bytes())
@@ -90,7 +95,7 @@ async def violations(
     - every job that was acknowledged is in the log, and every job is at one end or parked;
     - nothing that happens once happened twice;
     - every published artifact that is not given up is in the object store with its digest;
-    - no machine, tree, mount, process, socket or lease is left of a job that is over;
+    - no machine, tree, mount, process, socket, quota, lease or turn is left of a job that is over;
     - the read models are what a rebuild makes of the log;
     - the object store takes what it is given, once it has had its time.
     """
@@ -126,19 +131,9 @@ def _until_none(look: Any, within: float) -> list[str]:
 
 def _settled_orphans(witness: Witness, within: float) -> list[Violation]:
     def look() -> list[str]:
-        return [*leftovers(witness.home), *_held(witness), *_open_jobs(witness)]
+        return [*leftovers(witness.home), *held(witness.database("postgres"), witness.temporal()), *_open_jobs(witness)]
 
     return [Violation("orphan", what) for what in _until_none(look, within)]
-
-
-def _held(witness: Witness) -> list[str]:
-    """Quota that machines hold which are gone."""
-    query = (
-        f"SELECT r.vm_id FROM {LOG_SCHEMA}.reservations r JOIN {READ_SCHEMA}.vms v USING (vm_id) "  # noqa: S608 - constants
-        "WHERE v.status = 'deleted'"
-    )
-    with psycopg.connect(witness.database("postgres"), connect_timeout=5) as connection:
-        return [f"reservation of {row[0]}" for row in connection.execute(query).fetchall()]  # type: ignore[arg-type] # a constant
 
 
 def _open_jobs(witness: Witness) -> list[str]:

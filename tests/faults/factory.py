@@ -56,12 +56,21 @@ class Laboratory:
         self._disks = disks
         self.busy = 30.0 if real else 4.0
         self.held = 15.0 if real else 4.0
-        self.beyond_heartbeat = 25.0 if real else 9.0
         self.patience = 1800.0 if real else 180.0
         self.machine_within = 240.0 if real else 10.0
         self.proxy = ObjectStoreProxy(lambda: self.port("s3"))
         self.mirror = Mirror()
         self._stack: QuickStack | None = None
+
+    def beyond_heartbeat(self, part: str) -> float:
+        """Tell for how many seconds a part is to stand still until it is given up.
+
+        What the core worker does are local activities: their limit is that of a workflow task, 10 s unless somebody
+        says otherwise (docs.temporal.io, detecting workflow failures), whatever the heartbeat's is.
+        """
+        if self.real:
+            return 25.0
+        return 13.0 if part == "core-worker" else 9.0
 
     @property
     def stack(self) -> QuickStack:

@@ -60,10 +60,10 @@ async def crashed_at(lab: Laboratory, part: str, orders: Orders, *, seconds: flo
 async def _stopped(part: str, lab: Laboratory, chance: random.Random) -> str:
     await _moment(lab, chance)
     lab.signal(part, signal.SIGSTOP)
-    await asyncio.sleep(lab.beyond_heartbeat)
+    await asyncio.sleep(lab.beyond_heartbeat(part))
     lab.signal(part, signal.SIGCONT)
     await lab.ready(part)
-    return f"stopped {part} for {lab.beyond_heartbeat} s"
+    return f"stopped {part} for {lab.beyond_heartbeat(part)} s"
 
 
 async def _full(disk: str, lab: Laboratory, chance: random.Random) -> str:

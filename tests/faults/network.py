@@ -1,6 +1,7 @@
 """What the laboratory puts between the factory and the world: a proxy before the object store, a mirror of packages."""
 
 import asyncio
+import io
 import random
 from collections.abc import Callable
 from typing import Literal
@@ -66,6 +67,9 @@ class ObjectStoreProxy:
         if hit and self.damage == "away":
             self.damaged += 1
             return _cut(request)
+        if hit and self.damage == "flipped" and request.method == "PUT" and body:  # on the way in, not back
+            self.damaged += 1
+            body = self._flipped(body)
         try:
             status, headers, answer = await self._ask(request, body)
         except (ClientError, OSError, TimeoutError):
@@ -77,6 +81,10 @@ class ObjectStoreProxy:
             return web.Response(status=status, headers=headers)
         return web.Response(status=status, headers=_without_length(headers), body=answer)
 
+    def _flipped(self, content: bytes) -> bytes:
+        at = self._chance.randrange(len(content))
+        return content[:at] + bytes([content[at] ^ (1 << self._chance.randrange(8))]) + content[at + 1 :]
+
     async def _ask(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
         assert self._session is not None
         url = URL(f"http://127.0.0.1:{self._upstream()}{request.raw_path}", encoded=True)
@@ -85,7 +93,7 @@ class ObjectStoreProxy:
             request.method,
             url,
             headers=headers,
-            data=body or None,
+            data=io.BytesIO(body) if body else None,
             skip_auto_headers=("Accept", "User-Agent", "Content-Type"),
         ) as response:
             kept = {n: v for n, v in response.headers.items() if n.lower() not in _HOP - {"content-length"}}
@@ -95,9 +103,7 @@ class ObjectStoreProxy:
         self, request: web.Request, status: int, headers: dict[str, str], answer: bytes
     ) -> web.StreamResponse:
         if self.damage == "flipped":
-            at = self._chance.randrange(len(answer))
-            answer = answer[:at] + bytes([answer[at] ^ (1 << self._chance.randrange(8))]) + answer[at + 1 :]
-            return web.Response(status=status, headers=_without_length(headers), body=answer)
+            return web.Response(status=status, headers=_without_length(headers), body=self._flipped(answer))
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = len(answer)
         await response.prepare(request)

@@ -56,6 +56,21 @@ async def test_what_breaks_is_a_fault(proxied: tuple[ObjectStoreProxy, S3ObjectS
     assert await store.get(KEY) == BYTES
 
 
+@pytest.mark.parametrize("size", [1, 6 << 20])
+async def test_bytes_that_are_damaged_on_their_way_into_the_store_are_refused(
+    proxied: tuple[ObjectStoreProxy, S3ObjectStore], size: int
+) -> None:
+    proxy, store = proxied
+    proxy.harm("flipped", random.Random(1), share=1.0)
+    with pytest.raises(Fault) as caught:
+        await store.put("other", b"x" * size)
+    assert caught.value.code == "objects.unavailable"
+    assert proxy.damaged > 0
+    proxy.damage = "none"
+    await store.put("other", b"x" * size)
+    assert await store.get("other") == b"x" * size
+
+
 async def test_a_flipped_bit_is_one_bit(proxied: tuple[ObjectStoreProxy, S3ObjectStore]) -> None:
     proxy, store = proxied
     proxy.harm("flipped", random.Random(1), share=1.0)

@@ -128,7 +128,7 @@ class Yard:
             interceptors=[TypedFailures()],
             max_concurrent_activities=at_once,
             max_concurrent_activity_task_polls=1,
-            max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE,
+            max_heartbeat_throttle_interval=policies.HEARTBEAT_THROTTLE / 4,  # of two seconds' silence, most is left
         )
 
     async def create(self, vm_id: str | None = None, **changes: Any) -> str:
