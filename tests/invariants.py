@@ -80,11 +80,23 @@ class Witness:
 
     def objects(self) -> S3ObjectStore:
         """The object store itself, whatever lies before it."""
-        ports = json.loads((self.home / "run" / "ports.json").read_bytes())
-        key = Secrets(self.home / "secrets").password("s3")
+        where = self.object_store()
         return S3ObjectStore(
-            S3Settings(endpoint=f"http://127.0.0.1:{ports['s3']}", access_key="openfactory", secret_key=SecretStr(key))
+            S3Settings(
+                endpoint=where["S3_ENDPOINT"],
+                access_key=where["S3_ACCESS_KEY"],
+                secret_key=SecretStr(where["S3_SECRET_KEY"]),
+            )
         )
+
+    def object_store(self) -> dict[str, str]:
+        """Where the object store is, as a part of the factory is told."""
+        ports = json.loads((self.home / "run" / "ports.json").read_bytes())
+        return {
+            "S3_ENDPOINT": f"http://127.0.0.1:{ports['s3']}",
+            "S3_ACCESS_KEY": "openfactory",
+            "S3_SECRET_KEY": Secrets(self.home / "secrets").password("s3"),
+        }
 
 
 async def violations(

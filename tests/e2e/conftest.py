@@ -1,5 +1,7 @@
 """One factory for all end-to-end tests: starting is slow, and a shared cache is what users have too."""
 
+import asyncio
+import json
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest_asyncio
 
 from cli.client.session import FactorySession
 from tests.e2e.stack import Stack, running_stack
+from tests.guests import tiny_guest
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +29,14 @@ async def session(stack: Stack) -> AsyncGenerator[FactorySession]:
     """Connect with the operator's key."""
     async with stack.session() as opened:
         yield opened
+
+
+@pytest_asyncio.fixture
+async def image_id(stack: Stack) -> str:
+    """Upload the tiny guest by the command line; the same file is the same image."""
+    image = await tiny_guest()
+    uploaded = await asyncio.to_thread(stack.run, "image", "upload", str(image), "--json", timeout=120)
+    assert uploaded.returncode == 0, uploaded.stdout + uploaded.stderr
+    answer = json.loads(uploaded.stdout)
+    assert answer["status"] == "ready"
+    return str(answer["image_id"])

@@ -29,7 +29,8 @@ RUN_SECONDS = 900.0
 class Stack:
     """A running factory. Processes are ended by id, and only its own."""
 
-    def __init__(self, home: Path, port: int, environ: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, port: int, environ: Mapping[str, str], *options: str) -> None:
+        self.options = options
         self.home = home
         self.port = port
         self.environ = {**environ, "OPENFACTORY_HOME": str(home), "OPENFACTORY_PORT": str(port)}
@@ -102,7 +103,12 @@ class Stack:
         """Start in the background and wait until it is ready."""
         with (self.home.parent / f"{self.home.name}.up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command("up"), env=self.environ, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command("up", *self.options),
+                env=self.environ,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,15 @@ import pytest
 
 from cli.client.session import FactorySession
 from tests.e2e.stack import Stack
-from tests.guests import tiny_guest
+from tests.e2e.vms import READY_SECONDS, SIZE, console, delete, qemu_of, run, until_vm
 from tests.integration.consoles.browser import CHROMIUM, CONNECTED, LIT, Page, browser, photographed
 from tests.invariants import assert_nothing_left
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-READY_SECONDS = 300.0
 HISTORY_SECONDS = 120.0
-SIZE = {"memory": 512, "cpus": 1}
 # A shell on the screen and one on the serial port.
 SHELLS = 'for tty in tty1 ttyS0; do setsid sh -c "exec sh -i < /dev/$tty > /dev/$tty 2>&1" & done'
-
-
-@pytest.fixture
-async def image_id(stack: Stack) -> str:
-    """Upload the tiny guest by the command line; the same file is the same image."""
-    image = await tiny_guest()
-    uploaded = await asyncio.to_thread(stack.run, "image", "upload", str(image), "--json", timeout=120)
-    assert uploaded.returncode == 0, uploaded.stdout + uploaded.stderr
-    answer = json.loads(uploaded.stdout)
-    assert answer["status"] == "ready"
-    return str(answer["image_id"])
 
 
 async def test_a_vm_is_used_from_its_upload_to_its_end_and_its_history_replays(
@@ -135,11 +121,6 @@ async def test_the_consoles_of_a_vm_are_seen_and_typed_on_in_a_browser(
     assert_nothing_left(stack.home)
 
 
-async def console(session: FactorySession, vm_id: str, channel: str) -> str:
-    """Have a link that opens the console once."""
-    return str((await session.call("get_console_link", {"vm_id": vm_id, "channel": channel}))["url"])
-
-
 async def types(page: Page, text: str) -> None:
     """Have the page type a text into the machine."""
     await page.click("#clipboard-open")
@@ -158,34 +139,8 @@ async def until_said(session: FactorySession, vm_id: str, text: str, wanted: str
     raise AssertionError(f"it never said {wanted!r}: {said}")
 
 
-async def run(session: FactorySession, vm_id: str, text: str) -> dict[str, Any]:
-    """Run a line of shell in the guest."""
-    return await session.call("run_vm_command", {"vm_id": vm_id, "command": ["/bin/sh", "-c", text]})
-
-
 def _last(vm: dict[str, Any], command: str) -> str | None:
     return next((c["status"] for c in reversed(vm.get("commands", ())) if c["command"] == command), None)
-
-
-async def until_vm(
-    session: FactorySession, vm_id: str, holds: Callable[[dict[str, Any]], object], *, seconds: float = READY_SECONDS
-) -> dict[str, Any]:
-    """Follow a VM until it holds; one that failed instead says why."""
-    deadline = time.monotonic() + seconds
-    vm: dict[str, Any] = {}
-    while time.monotonic() < deadline:
-        vm = await session.call("get_vm", {"vm_id": vm_id, "wait_s": 2})
-        if holds(vm):
-            return vm
-        if vm["status"] == "failed":
-            break
-    raise AssertionError(f"it did not come to hold: {json.dumps(vm)[:3000]}")
-
-
-async def delete(session: FactorySession, vm_id: str) -> None:
-    """Delete a VM and wait until that is done."""
-    await session.call("delete_vm", {"vm_id": vm_id})
-    await until_vm(session, vm_id, lambda vm: vm["status"] == "deleted", seconds=90)
 
 
 async def until_kept(stack: Stack, session: FactorySession, vm_id: str) -> None:
@@ -194,17 +149,3 @@ async def until_kept(stack: Stack, session: FactorySession, vm_id: str) -> None:
         while not (await session.call("get_vm", {"vm_id": vm_id})).get("histories"):
             await asyncio.to_thread(stack.temporal, "schedule", "trigger", "--schedule-id", "historian")
             await asyncio.sleep(1)
-
-
-def qemu_of(vm_id: str) -> int:
-    """Find the process of a VM, which names it."""
-    name = f"guest=vm-{vm_id.replace('-', '')[:12]}"
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                argv = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if "qemu-system" in argv and name in argv:
-                return int(entry.name)
-    raise AssertionError(f"no process runs {name}")
