@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from itertools import groupby
 
-from domain.errors import Fault
+from domain.errors import Fault, Verdict
 from infra.log_find import Finder, LogWish
-from infra.log_layout import Place, count_lines, decode_records, job_prefix, step_of_key
+from infra.log_layout import Place, count_lines, damaged, decode_records, is_key, job_prefix, step_of_key
 from infra.ports import LogRecord, ObjectStore
 
 _POLL_SECONDS = 0.25
@@ -61,11 +61,18 @@ class KnownLog:
         self._watch: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """List what is new."""
+        """List what is new.
+
+        Raises:
+            Fault: `log.damaged` or `objects.unavailable`.
+
+        """
         async with self._lock:
             while True:
                 after = self.keys[-1] if self.keys else ""
                 found = await self._objects.list(self._prefix, after=after, limit=_PAGE)
+                if strange := [o.key for o in found if not is_key(o.key)]:
+                    raise damaged(f"the object store lists {strange[0]!r} among the parts of a log")
                 self.keys += [o.key for o in found]
                 if found:
                     self._grown.set()
@@ -83,13 +90,21 @@ class KnownLog:
         async with self._lock:
             data = self._cache.get(key)
             if data is None:
-                data = await self._objects.get(key)
+                data = await self._get(key)
             records = decode_records(data)
             self._cache[key], self._lines[key] = data, count_lines(data)
             self._cache.move_to_end(key)
             if len(self._cache) > _CACHED_OBJECTS:
                 self._cache.popitem(last=False)
             return records
+
+    async def _get(self, key: str) -> bytes:
+        """Read an object that was listed. Without it the list was wrong, or is out of date: it is made anew."""
+        try:
+            return await self._objects.get(key)
+        except Verdict as verdict:
+            self.keys, self._searched = [], 0
+            raise damaged(f"the object store listed {key!r} and has it not") from verdict
 
     async def newest_progress(self) -> LogRecord | None:
         """Find the newest progress record known."""

@@ -16,6 +16,7 @@ from domain.errors import Fault, Verdict
 from infra.ports import LogRecord
 
 _LABEL = re.compile(r"^[0-9]+\.[0-9]+-(?P<step>[a-z0-9_]+)(~.*)?$")
+_KEY = re.compile(r"^logs/[^/]+/[^/]+/[0-9]{4}/[0-9]{8}$")
 _PLACE = re.compile(r"^[^/:]+/[0-9]{4}/[0-9]{8}:[0-9]{1,9}$")
 _LONGEST_CURSOR = 512
 
@@ -35,6 +36,11 @@ def job_prefix(job_id: str) -> str:
 def attempt_prefix(job_id: str, label: str, attempt: int) -> str:
     """Begin the keys of one attempt."""
     return f"{job_prefix(job_id)}{label}/{attempt:04d}/"
+
+
+def is_key(key: str) -> bool:
+    """Whether a part of a log can have this key."""
+    return _KEY.match(key) is not None
 
 
 def step_of_label(label: str) -> str:
@@ -63,11 +69,14 @@ def decode_records(data: bytes) -> tuple[LogRecord, ...]:
     try:
         return tuple(LogRecord.model_validate(json.loads(line)) for line in data.splitlines())
     except (ValueError, ValidationError) as error:  # not JSON, not UTF-8, or no record
-        raise Fault.because(
-            "log.damaged",
-            f"a part of the log was read with other bytes than were written: {str(error).splitlines()[0]}",
-            next="Try again; if it stays so, look at the object store.",
+        raise damaged(
+            f"a part of the log was read with other bytes than were written: {str(error).splitlines()[0]}"
         ) from error
+
+
+def damaged(message: str) -> Fault:
+    """Say that the object store answered what nobody wrote."""
+    return Fault.because("log.damaged", message, next="Try again; if it stays so, look at the object store.")
 
 
 def count_lines(data: bytes) -> int:

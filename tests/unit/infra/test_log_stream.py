@@ -9,7 +9,7 @@ from infra import log_stream
 from infra.log_layout import decode_records
 from infra.log_reader import LogReader
 from infra.log_stream import JobLog
-from infra.ports import LogPage
+from infra.ports import LogPage, ObjectInfo
 from tests.fakes.objects import FakeObjectStore
 
 LABEL = "00.1-base_layer"
@@ -161,6 +161,29 @@ async def test_what_was_read_damaged_is_a_fault_and_is_read_anew(spoilt: bytes) 
     assert caught.value.code == "log.damaged"
     objects.objects[key] = whole
     assert texts(await reader.tail("j", 1)) == ["whole"]
+
+
+@pytest.mark.parametrize("spoilt", ["logs/j/00.1-Base_layer/0001/00000000", "logs/j/00.1-base_layer/000/", "logs/j"])
+async def test_what_was_listed_damaged_is_a_fault_and_is_listed_anew(spoilt: str) -> None:
+    objects = ListsWrongly()
+    await write(objects, "whole")
+    reader = LogReader(objects)
+    objects.instead = spoilt
+    with pytest.raises(Fault) as caught:
+        await reader.tail("j", 1)
+    assert caught.value.code == "log.damaged"
+    objects.instead = ""
+    assert texts(await reader.tail("j", 1)) == ["whole"]
+
+
+class ListsWrongly(FakeObjectStore):
+    """A store whose lists have another key in them."""
+
+    instead = ""
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
+        found = await super().list(prefix, after=after, limit=limit)
+        return tuple(o.model_copy(update={"key": self.instead}) if self.instead else o for o in found)
 
 
 async def test_a_job_without_a_log_has_no_progress_and_an_empty_tail() -> None:
