@@ -10,23 +10,33 @@ from mcp.server.mcpserver import Context
 from pydantic import PrivateAttr
 
 _BEAT_SECONDS = 3.0
+_BEATS_SHARE = 1000.0  # heartbeats rise by so little that the percentages that follow are still more
 
 
 class TellingContext(Context[Any, Any]):
     """A call's context that keeps progress rising, as the protocol demands (2025-03-26, progress)."""
 
     _last: float = PrivateAttr(default=-1.0)
+    _told: bool = PrivateAttr(default=False)
 
     def __init__(self, request_context: ServerRequestContext[Any, Any]) -> None:
         super().__init__(request_context=request_context)
 
     @property
     def told(self) -> bool:
-        """Whether anything was told yet."""
-        return self._last >= 0
+        """Whether the tool told anything yet: heartbeats do not count."""
+        return self._told
 
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell it, unless it is no more than before."""
+        """Tell it, unless it is no more than before, be that a heartbeat's."""
+        self._told = True
+        await self._rise(progress, total, message)
+
+    async def beat(self, seconds: float, message: str) -> None:
+        """Tell that the tool is still at work, which says nothing of how far it is."""
+        await self._rise(seconds / _BEATS_SHARE, None, message)
+
+    async def _rise(self, progress: float, total: float | None, message: str | None) -> None:
         if progress > self._last:
             self._last = progress
             await super().report_progress(progress, total, message)
@@ -40,7 +50,7 @@ async def telling(context: Context[Any, Any], title: str) -> AsyncGenerator[Tell
     if meta is None or meta.get("progress_token") is None:
         yield told
         return
-    beating = asyncio.create_task(_beat(context, told, title))
+    beating = asyncio.create_task(_beat(told, title))
     try:
         yield told
     finally:
@@ -49,7 +59,7 @@ async def telling(context: Context[Any, Any], title: str) -> AsyncGenerator[Tell
             await beating
 
 
-async def _beat(context: Context[Any, Any], told: TellingContext, title: str) -> None:
+async def _beat(told: TellingContext, title: str) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     while True:
@@ -57,4 +67,4 @@ async def _beat(context: Context[Any, Any], told: TellingContext, title: str) ->
         if told.told:
             return
         seconds = round(loop.time() - began)
-        await context.report_progress(seconds, None, f"{title}: at work for {seconds} s")
+        await told.beat(seconds, f"{title}: at work for {seconds} s")
