@@ -47,11 +47,13 @@ async def while_storing(stack: Stack, _: FactorySession) -> list[Line]:
     await asyncio.to_thread(_write, path)
     objects = S3ObjectStore(settings)
     key = f"bench/{path.name}"
-    before, peak = sum(memory(stack).values()), 0.0
+    before, peak, own = sum(memory(stack).values()), 0.0, _pss_kib(os.getpid()) / 1024
     try:
         storing = asyncio.create_task(objects.put_file(key, path))
         while not storing.done():
-            peak = max(peak, sum((await asyncio.to_thread(memory, stack)).values()))
+            # Here it is this process that stores; in a factory it is the host worker, which is counted already.
+            grown = max(0.0, (_pss_kib(os.getpid()) / 1024) - own)
+            peak = max(peak, grown + sum((await asyncio.to_thread(memory, stack)).values()))
             await asyncio.wait([storing], timeout=_SAMPLE_SECONDS)
         await storing
     finally:

@@ -9,7 +9,7 @@ from domain.model import Value
 from domain.views import BuildPage, BuildView, Progress, QueueView
 from service.build_progress import progress_of
 from service.build_queue import place_of, places
-from service.build_view import Detail, accepted, build_view, summary
+from service.build_view import Detail, accepted, build_view
 from service.factory import Factory
 from service.lookup import build_id_of, visible_build
 from service.permissions import require
@@ -40,10 +40,10 @@ async def list_builds(
     async with factory.reads.org(caller.org_id) as reads:
         page = await reads.builds.page(limit=min(limit, MOST_BUILDS), cursor=cursor, status=status, name=name)
     queue: Mapping[str, QueueView] = {}
-    if any(state.status == "pending" for state in page.builds):
+    if any(build.status == "pending" for build in page.builds):
         queue = await places(factory, caller.org_id)
-    builds = tuple(summary(state, queue.get(state.build_id)) for state in page.builds)
-    return BuildPage(builds=builds, next_cursor=page.next_cursor)
+    builds = tuple(build.model_copy(update={"queue": queue.get(build.build_id)}) for build in page.builds)
+    return page.model_copy(update={"builds": builds})
 
 
 class StatusQuery(Value):

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from domain import jobs
-from domain.budget import LONG_VIEW_BYTES, ROW_CHARACTERS, VIEW_BYTES, size_of
-from domain.build.state import BuildState, Failure, at_work
+from domain.budget import LONG_VIEW_BYTES, VIEW_BYTES, size_of
+from domain.build.state import BuildState, Failure
+from domain.build_summary import name_of
 from domain.errors import Problem
 from domain.text import clean_untrusted
 from domain.verification import AssertionResult, VerificationReport
-from domain.views import BuildSummary, BuildView, Progress, QueueView, ReportView
+from domain.views import BuildView, Progress, QueueView, ReportView
 
 Detail = Literal["concise", "full"]
 
@@ -28,23 +29,6 @@ FOLLOW = "Call get_build_status with this build_id and wait_s=25 to follow it."
 def workflow_id(build_id: str) -> str:
     """Name the build's workflow, as the workflow engine's own pages show it."""
     return jobs.workflow_id("build", build_id)
-
-
-def summary(state: BuildState, place: QueueView | None = None) -> BuildSummary:
-    """Make a list's line."""
-    failure = state.failure
-    return BuildSummary(
-        build_id=state.build_id,
-        name=_name(state),
-        base_image=str(state.recipe.get("baseImage", "")),
-        status=state.status,
-        step=at_work(state),
-        created_at=state.requested_at,
-        updated_at=state.updated_at,
-        seconds=state.seconds,
-        failure=f"{failure.step}: {clean_untrusted(failure.problems[0].message, ROW_CHARACTERS)}" if failure else None,
-        queue=place,
-    )
 
 
 def accepted(build_id: str, *, name: str = "", replayed: bool = False) -> BuildView:
@@ -73,7 +57,7 @@ def build_view(
     view = BuildView(
         build_id=state.build_id,
         workflow_id=workflow_id(state.build_id),
-        name=_name(state),
+        name=name_of(state),
         status=state.status,
         version=state.version,
         replayed=replayed,
@@ -99,10 +83,6 @@ def build_view(
         next=_next(state),
     )
     return _fitted(view, LONG_VIEW_BYTES if detail == "full" else VIEW_BYTES, state)
-
-
-def _name(state: BuildState) -> str:
-    return str(state.recipe.get("name", ""))
 
 
 def _failure(failure: Failure | None) -> Failure | None:

@@ -45,9 +45,10 @@ async def recent_jobs(factory: Factory, caller: Caller) -> tuple[JobView, ...]:
     require(caller, "list_builds")
     require(caller, "list_test_runs")
     async with factory.reads.org(caller.org_id) as reads:
-        builds = (await reads.builds.page(limit=MOST_RECENT)).builds
-        listed = (await reads.test_runs.page(limit=MOST_RECENT)).runs
-        runs = [state for run in listed if (state := await reads.test_runs.get(run.run_id)) is not None]
+        listed = (await reads.builds.page(limit=MOST_RECENT)).builds
+        builds = [state for build in listed if (state := await reads.builds.get(build.build_id)) is not None]
+        tried = (await reads.test_runs.page(limit=MOST_RECENT)).runs
+        runs = [state for run in tried if (state := await reads.test_runs.get(run.run_id)) is not None]
     newest = sorted([*builds, *runs], key=lambda state: state.requested_at, reverse=True)[:MOST_RECENT]
     return tuple(map(job_of, await asyncio.gather(*(_view(factory, state) for state in newest))))
 

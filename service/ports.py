@@ -15,7 +15,7 @@ from domain.console import ConsoleGrant, ConsoleSession, ConsoleTicket
 from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
 from domain.metering import Spent
-from event_store.models.builds import BuildStatePage
+from domain.views import BuildPage
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.log_find import LogWish
@@ -39,7 +39,7 @@ class BuildReads(Protocol):
 
     async def page(
         self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
-    ) -> BuildStatePage:
+    ) -> BuildPage:
         """List builds, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
         ...
 

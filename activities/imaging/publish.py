@@ -4,7 +4,8 @@ Objects are named by their digest, so publishing again finds them there and only
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from activities.imaging import publish_documents as documents
@@ -16,6 +17,7 @@ from activities.imaging.store import LocalBlobStore
 from activities.imaging.workspace import open_workspace
 from activities.step_log import StepLog
 from domain.artifacts import LOCK, Artifact, Blob
+from domain.errors import Fault, Verdict
 from infra.log_layout import decode_records, job_prefix
 from infra.ports import ObjectInfo, ObjectStore
 
@@ -91,7 +93,8 @@ class ObjectPublisher:
         path = work / "build.log"
         with path.open("wb") as file:
             async for info in self._list(job_prefix(request.job.job_id)):
-                file.writelines(documents.log_lines(decode_records(await self._objects.get(info.key))))
+                with _listed(info.key):
+                    file.writelines(documents.log_lines(decode_records(await self._objects.get(info.key))))
         return await self._store.adopt(path)
 
     async def _evidence(self, request: PublishInput, work: Path) -> list[Artifact]:
@@ -99,7 +102,7 @@ class ObjectPublisher:
         async for info in self._list(f"evidence/{request.job.job_id}/"):
             name = documents.evidence_name(info.key)
             path = work / hashlib.sha256(info.key.encode()).hexdigest()
-            with path.open("wb") as file:
+            with path.open("wb") as file, _listed(info.key):
                 async for chunk in self._objects.stream(info.key):
                     file.write(chunk)
             found.append(Artifact(kind="evidence", name=name, blob=await self._store.adopt(path)))
@@ -111,6 +114,19 @@ class ObjectPublisher:
             for info in page:
                 yield info
             after = page[-1].key
+
+
+@contextmanager
+def _listed(key: str) -> Generator[None]:
+    """Call it a fault, which is tried again, when the object store has not what it listed."""
+    try:
+        yield
+    except Verdict as verdict:
+        raise Fault.because(
+            "objects.unavailable",
+            f"the object store listed {key!r} and has it not",
+            next="Look at the object store; the work goes on by itself once it answers.",
+        ) from verdict
 
 
 def _content_type(artifact: Artifact) -> str:

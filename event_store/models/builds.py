@@ -10,8 +10,9 @@ from domain.build.events import BUILD_EVENTS
 from domain.build.names import BuildTag
 from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus, evolve
+from domain.build_summary import summarise
 from domain.canonical import digest
-from domain.model import Value
+from domain.views import BuildPage, BuildSummary
 from event_store.keyset import decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
@@ -38,6 +39,7 @@ def _row(state: BuildState) -> tuple[object, ...]:
         None if failure is None else failure.replace("\0", "�"),
         state.input_digest,
         list(state.evidence),
+        storable(summarise(state).model_dump_json()),
         storable(state.model_dump_json()),
     )
 
@@ -57,6 +59,7 @@ BUILDS: Projection[BuildState] = Projection(
         failure text,
         input_digest text NOT NULL,
         evidence text[] NOT NULL,
+        summary jsonb NOT NULL,
         state jsonb NOT NULL""",
     indexes=(
         "(org_id, created_at DESC, build_id DESC)",
@@ -77,10 +80,11 @@ BUILDS: Projection[BuildState] = Projection(
         "failure",
         "input_digest",
         "evidence",
+        "summary",
         "state",
     ),
     events=frozenset(BUILD_EVENTS),
-    content=lambda: digest(BuildState.model_json_schema()),
+    content=lambda: digest([BuildState.model_json_schema(), BuildSummary.model_json_schema()]),
     fold=evolve,
     row=_row,
     load=BuildState.model_validate_json,
@@ -100,13 +104,6 @@ DURATIONS: LiteralString = """
     WHERE step->>'status' = 'completed' AND step->>'seconds' IS NOT NULL
     GROUP BY 1, 2
 """
-
-
-class BuildStatePage(Value):
-    """Some builds of one organization, newest first, and where the next page begins."""
-
-    builds: tuple[BuildState, ...]
-    next_cursor: str | None = None
 
 
 class BuildQueries:
@@ -131,7 +128,7 @@ class BuildQueries:
 
     async def page(
         self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
-    ) -> BuildStatePage:
+    ) -> BuildPage:
         """List builds, newest first, by keyset: builds that come meanwhile move no one from page to page.
 
         Deleted ones are left out, unless that very status is asked for.
@@ -154,15 +151,13 @@ class BuildQueries:
             clauses.append("name = %s")
             values.append(name)
         query = SQL(
-            "SELECT state::text AS state FROM read_model.builds WHERE {} "
+            "SELECT summary::text AS summary FROM read_model.builds WHERE {} "
             "ORDER BY created_at DESC, build_id DESC LIMIT %s"
         ).format(SQL(" AND ").join(map(SQL, clauses)))
         found = await self._connection.execute(query, (*values, limit + 1))
-        builds = [BuildState.model_validate_json(row["state"]) for row in await found.fetchall()]
-        more = (
-            encode_cursor(builds[limit - 1].requested_at, builds[limit - 1].build_id) if len(builds) > limit else None
-        )
-        return BuildStatePage(builds=tuple(builds[:limit]), next_cursor=more)
+        builds = [BuildSummary.model_validate_json(row["summary"]) for row in await found.fetchall()]
+        more = encode_cursor(builds[limit - 1].created_at, builds[limit - 1].build_id) if len(builds) > limit else None
+        return BuildPage(builds=tuple(builds[:limit]), next_cursor=more)
 
     async def newest(self, tag: BuildTag) -> str | None:
         """Find the build that a tag stands for now: the newest of its recipe, or of all, that is not deleted."""

@@ -14,6 +14,7 @@ from domain.build.inputs import BuildRequest, QueueTerms
 from domain.build.names import BuildTag
 from domain.build.progress import StepDuration
 from domain.build.state import BuildState, BuildStatus, evolve
+from domain.build_summary import summarise
 from domain.caller import Caller, Permission
 from domain.errors import Fault, Problem, Verdict
 from domain.guest import Guest, guest_caller
@@ -22,8 +23,8 @@ from domain.rebuild.state import ScheduleState
 from domain.saved_recipe.state import SavedRecipeState
 from domain.suite.state import SuiteState
 from domain.test_run.state import RunState
+from domain.views import BuildPage
 from domain.vm.state import VmState
-from event_store.models.builds import BuildStatePage
 from event_store.org_reads import Model
 from infra.client_sessions import SessionSeal
 from infra.console_tickets import TicketSigner
@@ -143,7 +144,7 @@ class _BuildReads:
 
     async def page(
         self, *, limit: int, cursor: str | None = None, status: BuildStatus | None = None, name: str | None = None
-    ) -> BuildStatePage:
+    ) -> BuildPage:
         fitting = [
             state
             for state in self._mine()
@@ -152,7 +153,7 @@ class _BuildReads:
         ]
         start = place_of(cursor)
         more = str(start + limit) if len(fitting) > start + limit else None
-        return BuildStatePage(builds=tuple(fitting[start : start + limit]), next_cursor=more)
+        return BuildPage(builds=tuple(map(summarise, fitting[start : start + limit])), next_cursor=more)
 
     async def newest(self, tag: BuildTag) -> str | None:
         return next(

@@ -78,3 +78,13 @@ class FakeObjectStore:
 
     def _info(self, key: str) -> ObjectInfo:
         return ObjectInfo(key=key, bytes=len(self.objects[key]), modified=self.written.setdefault(key, self.now()))
+
+
+class ListsWrongly(FakeObjectStore):
+    """A store whose lists have another key in them."""
+
+    instead = ""
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
+        found = await super().list(prefix, after=after, limit=limit)
+        return tuple(o.model_copy(update={"key": self.instead}) if self.instead else o for o in found)

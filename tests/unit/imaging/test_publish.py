@@ -13,7 +13,7 @@ from activities.imaging.store import LocalBlobStore
 from domain.artifacts import Artifact
 from domain.errors import Fault
 from infra.ports import ObjectInfo
-from tests.fakes.objects import FakeObjectStore
+from tests.fakes.objects import FakeObjectStore, ListsWrongly
 from tests.unit.imaging.publishing import JOB, RECIPE, SilentLog, blob_of, image, put_log, request
 
 QCOW2 = b"disk" * 300_000
@@ -172,6 +172,17 @@ async def test_evidence_becomes_files_of_the_build(bench: Bench) -> None:
     assert found.kind == "evidence"
     assert content(bench, found) == b"\x89PNG"
     assert bench.objects.content_types[f"blobs/{found.blob.digest}"] == "image/png"
+
+
+async def test_what_is_listed_and_is_not_there_is_a_fault_of_the_factory(tmp_path: Path) -> None:
+    objects = ListsWrongly()
+    bench = Bench(tmp_path, objects)
+    await put_log(objects, "boot", "Starting.")
+    objects.instead = f"logs/{JOB.job_id}/elsewhere"
+
+    with pytest.raises(Fault) as caught:
+        await bench.publish()
+    assert caught.value.code == "objects.unavailable"
 
 
 async def test_publishing_again_sends_nothing_twice_and_reads_everything_again(bench: Bench) -> None:

@@ -9,8 +9,8 @@ from infra import log_stream
 from infra.log_layout import decode_records
 from infra.log_reader import LogReader
 from infra.log_stream import JobLog
-from infra.ports import LogPage, ObjectInfo
-from tests.fakes.objects import FakeObjectStore
+from infra.ports import LogPage
+from tests.fakes.objects import FakeObjectStore, ListsWrongly
 
 LABEL = "00.1-base_layer"
 
@@ -174,16 +174,6 @@ async def test_what_was_listed_damaged_is_a_fault_and_is_listed_anew(spoilt: str
     assert caught.value.code == "log.damaged"
     objects.instead = ""
     assert texts(await reader.tail("j", 1)) == ["whole"]
-
-
-class ListsWrongly(FakeObjectStore):
-    """A store whose lists have another key in them."""
-
-    instead = ""
-
-    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
-        found = await super().list(prefix, after=after, limit=limit)
-        return tuple(o.model_copy(update={"key": self.instead}) if self.instead else o for o in found)
 
 
 async def test_a_job_without_a_log_has_no_progress_and_an_empty_tail() -> None:
