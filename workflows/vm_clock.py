@@ -68,11 +68,15 @@ class VmClock:
         return StopVm(command_id=command_id, requested_by=_FACTORY, reason=reason)
 
     async def bounded(self, work: asyncio.Task[None]) -> None:
-        """Wait for work until it is done or the machine's time has come, whichever is first."""
-        expires_at = self._vm.life.expires_at
-        left = None if expires_at is None else max(0.0, (expires_at - workflow.now()).total_seconds())
+        """Wait for work until it is done or the machine's time has come, whichever is first.
+
+        Its end may be moved meanwhile: the time is over only if it is by what holds then.
+        """
         try:
-            await workflow.wait([work], timeout=left)
+            while True:
+                await workflow.wait([work], timeout=self._left())
+                if work.done() or self.over or not workflow.patched("end-moved-during-work"):
+                    return
         except asyncio.CancelledError:
             work.cancel()
             raise
@@ -88,6 +92,10 @@ class VmClock:
             )
         except TimeoutError:
             return
+
+    def _left(self) -> float | None:
+        expires_at = self._vm.life.expires_at
+        return None if expires_at is None else max(0.0, (expires_at - workflow.now()).total_seconds())
 
     @property
     def _warning_at(self) -> datetime | None:

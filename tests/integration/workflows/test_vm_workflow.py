@@ -1,6 +1,7 @@
 """A machine's life on a real Temporal server that skips time, with a fleet and hosts of fakes."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from temporalio import workflow
@@ -11,7 +12,7 @@ from domain.errors import Fault, Verdict
 from domain.vm import orders as o
 from domain.vm.commands import VmCommand
 from tests.integration.workflows.vms import Yard, remove
-from workflows import vm_self
+from workflows import vm_clock, vm_self
 from workflows.recording import record_vm
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -167,6 +168,29 @@ async def test_a_machine_that_waits_for_room_until_its_end_is_deleted_then(yard:
         await yard.ended(vm_id)
         assert yard.recording.names(vm_id)[-2:] == ["deleting", "deleted"]
         assert (await yard.room()).waiting == ()
+
+
+@pytest.mark.parametrize("seconds", [None, 3600])
+async def test_a_machine_whose_end_is_moved_during_an_order_lives_on(
+    yard: Yard, seconds: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shortened(seconds: float) -> timedelta:
+        return timedelta(seconds=seconds / 20)
+
+    monkeypatch.setattr(vm_clock, "timedelta", shortened)  # no time is skipped while a host is at work: a short life
+    yard.runner = UnsandboxedWorkflowRunner()  # the sandbox would import a module of its own
+    async with yard.running("one"):
+        host = yard.hosts["one"]
+        host.hold.add("start_vm")
+        vm_id = await yard.create(ttl=100)
+        await asyncio.wait_for(host.held.wait(), 30)
+        await yard.vms.command(vm_id, o.ExtendVm(command_id="e", seconds=seconds))
+        await asyncio.sleep(6)
+        assert yard.recording.state(vm_id).status == "starting"
+        await yard.vms.command(vm_id, o.ExtendVm(command_id="f", seconds=None))
+        host.hold.clear()
+        await yard.recording.until(vm_id, lambda vm: vm.boot == 1)
+        await remove(yard, vm_id)
 
 
 async def test_a_guest_that_never_answers_runs_all_the_same_and_says_why(yard: Yard) -> None:
