@@ -29,8 +29,9 @@ from infra.settings import Settings, missing
 
 @dataclass(frozen=True)
 class CoreActivities:
-    """All activities of a core worker."""
+    """All activities of a core worker, and the log that they share."""
 
+    log: EventLog
     record: RecordActivities
     evidence: EvidenceActivities
     usual: UsualActivities
@@ -53,6 +54,7 @@ def open_core(settings: Settings) -> Generator[CoreActivities]:
     url = settings.database_url.get_secret_value()
     with EventLog(url) as log:
         yield CoreActivities(
+            log=log,
             record=RecordActivities(log),
             evidence=EvidenceActivities(EvidenceIndex(url)),
             usual=UsualActivities(UsualDurations(url)),
@@ -82,7 +84,7 @@ async def open_keeping(settings: Settings, client: Client) -> AsyncGenerator[lis
         await objects.aclose()
 
 
-def rebuilds_of(settings: Settings, client: Client, queue: str) -> RebuildActivities:
+def rebuilds_of(settings: Settings, log: EventLog, client: Client, queue: str) -> RebuildActivities:
     """Make what scheduled rebuilds need of a core worker, whose workflows are on `queue`.
 
     Raises:
@@ -91,4 +93,5 @@ def rebuilds_of(settings: Settings, client: Client, queue: str) -> RebuildActivi
     """
     if settings.database_url is None:
         raise missing("DATABASE_URL")
-    return RebuildActivities(RebuildReads(settings.database_url.get_secret_value()), TemporalTimetable(client, queue))
+    past = RebuildReads(settings.database_url.get_secret_value(), log)
+    return RebuildActivities(past, TemporalTimetable(client, queue))

@@ -1,15 +1,27 @@
-"""What a look at packages needs to know of the past: for the owner's role, which the core worker has."""
+"""What scheduled rebuilds need to know of the past: for the owner's role, which the core worker has."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
 
 from domain.build.state import BuildState
 from domain.errors import Fault
-from domain.rebuild.facts import RebuildFacts
-from domain.rebuild.state import ScheduleState
+from domain.rebuild.events import RebuildEvent
+from domain.rebuild.facts import RebuildFacts, Times
+from domain.rebuild.inputs import Timing
+from domain.rebuild.state import ScheduleState, fold
 from event_store.connections import connect
+from event_store.log import EventLog
 
 _SCHEDULE = "SELECT state::text AS state FROM read_model.rebuilds WHERE schedule_id = %s"
+_TIMES = """
+SELECT schedule_id, deleted, state->'timing' AS timing, coalesce((state->>'paused')::boolean, false) AS paused
+FROM read_model.rebuilds
+"""
 _OPEN = """
 SELECT build_id FROM read_model.builds
 WHERE org_id = %s AND state->>'recipe_digest' = %s AND status IN ('pending', 'building', 'testing')
@@ -29,10 +41,44 @@ SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM (
 
 
 class RebuildReads:
-    """Reads them, with a connection for each question."""
+    """Reads them, with a connection for each question; the log tells what the read model may not show yet."""
 
-    def __init__(self, owner_url: str) -> None:
+    def __init__(self, owner_url: str, log: EventLog) -> None:
         self._url = owner_url
+        self._log = log
+
+    async def times(self) -> Mapping[str, Times | None]:
+        """Tell when which schedule looks, of all organizations and as the read model has it; deleted ones never do.
+
+        Raises:
+            Fault: `database.unavailable`.
+
+        """
+        try:
+            async with (
+                await connect(self._url, "keeper") as connection,
+                connection.cursor(row_factory=dict_row) as rows,
+            ):
+                await rows.execute(_TIMES)
+                found = await rows.fetchall()
+        except psycopg.OperationalError as error:
+            raise Fault.because("database.unavailable", f"the database does not answer: {error}") from error
+        return {
+            row["schedule_id"]: None
+            if row["deleted"]
+            else Times(timing=Timing.model_validate(row["timing"]), paused=row["paused"])
+            for row in found
+        }
+
+    async def recorded(self, schedule_id: str) -> ScheduleState | None:
+        """Tell what the log itself holds of a schedule at this moment.
+
+        Raises:
+            Fault: `log.unavailable`.
+
+        """
+        events = await asyncio.to_thread(self._log.read, UUID(schedule_id))
+        return fold(tuple(cast("RebuildEvent", recorded.event) for recorded in events))
 
     async def facts(self, schedule_id: str) -> RebuildFacts | None:
         """Tell what is known for a schedule; nothing if there is none, or it was deleted.

@@ -44,7 +44,7 @@ async def main() -> None:
         keeping = await stack.enter_async_context(open_keeping(settings, client))
         await VmClient(connected(client)).ensure_fleet()
         await ensure_schedules(client)
-        rebuilds = rebuilds_of(settings, client, CORE_QUEUE)
+        rebuilds = rebuilds_of(settings, core.log, client, CORE_QUEUE)
         await run_until_stopped([core_worker(client, core, [*keeping, *rebuilds.all()])])
 
 

@@ -32,18 +32,13 @@ class RebuildClient:
         """Record a new schedule and make its entry; answers its version. Repeating it changes nothing."""
         request = command.request
         entry = ApplySchedule(
-            schedule_id=request.schedule_id,
-            org_id=request.org_id,
-            name=str(request.recipe.get("name")),
-            timing=request.timing,
+            schedule_id=request.schedule_id, org_id=request.org_id, name=str(request.recipe.get("name"))
         )
         return await self._define(command, entry, "create")
 
     async def change(self, state: ScheduleState, command: ChangeSchedule) -> int:
         """Record the change and have the timetable follow; answers the version."""
-        paused = state.paused if command.paused is None else command.paused
-        entry = _entry(state).model_copy(update={"timing": command.timing or state.timing, "paused": paused})
-        return await self._define(command, entry, command.command_id)
+        return await self._define(command, _entry(state), command.command_id)
 
     async def delete(self, state: ScheduleState, command: DeleteSchedule) -> int:
         """Record the end and remove the entry; answers the version."""

@@ -6,7 +6,7 @@ from domain.rebuild.commands import RebuildCommand
 
 
 class DefineRebuild(Value):
-    """One command to one schedule, and the entry of the timetable that it leads to."""
+    """One command to one schedule, and whose entry of the timetable follows."""
 
     command: RebuildCommand
     entry: ApplySchedule

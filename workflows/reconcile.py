@@ -1,7 +1,8 @@
-"""The reconciler: ends the jobs that nobody will end, because their workflows are over or gone.
+"""The reconciler: ends the jobs that nobody will end, and has the timetable of rebuilds agree with the log.
 
 A workflow that is terminated, or that runs out of time, runs no code of its own any more: its job would stay
-open for ever, and what it holds would never be given back. A schedule starts this workflow once a minute.
+open for ever, and what it holds would never be given back; a rebuild schedule would be recorded and never look.
+A schedule starts this workflow once a minute.
 """
 
 import asyncio
@@ -22,11 +23,15 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Reconciled(Value):
-    """How many jobs were open, whose workflows of them were over, and what could not be done yet."""
+    """How many jobs were open, whose workflows of them were over, and what could not be done yet.
+
+    `mended` are the rebuild schedules whose entries in the timetable did not agree with the log.
+    """
 
     open: int
     ended: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 _ENDINGS: Final[dict[JobKind, Callable[[m.Orphan], Awaitable[None]]]] = {
@@ -55,9 +60,17 @@ class ReconcileWorkflow:
         left = await asyncio.gather(*map(self._end, found.orphans))
         names = [f"{orphan.job.workflow_id}: {orphan.reason}" for orphan in found.orphans]
         done = tuple(name for name, problem in zip(names, left, strict=True) if problem is None)
-        result = Reconciled(open=found.open, ended=done, left=tuple(problem for problem in left if problem))
-        if found.orphans:
-            workflow.set_current_details("\n".join(["## Ended", *(f"- {line}" for line in (*done, *result.left))]))
+        timetable = await _mend_timetable() if workflow.patched("timetable") else m.Mended()
+        result = Reconciled(
+            open=found.open,
+            ended=done,
+            left=(*(problem for problem in left if problem), *timetable.left),
+            mended=timetable.schedules,
+        )
+        mended = (f"schedule {schedule_id}: the timetable agrees again" for schedule_id in result.mended)
+        lines = [*done, *result.left, *mended]
+        if lines:
+            workflow.set_current_details("\n".join(["## Ended or mended", *(f"- {line}" for line in lines)]))
         return result
 
     async def _end(self, orphan: m.Orphan) -> str | None:
@@ -71,3 +84,19 @@ class ReconcileWorkflow:
             workflow.logger.warning("%s could not be ended yet: %s", orphan.job.workflow_id, problem.message)
             return f"{orphan.job.workflow_id} not yet: {problem.message}"
         return None
+
+
+async def _mend_timetable() -> m.Mended:
+    """Have it agree with the log; that it cannot be seen now keeps nothing else from being done."""
+    try:
+        return await workflow.execute_activity(
+            m.MEND_TIMETABLE,
+            result_type=m.Mended,
+            start_to_close_timeout=policies.FIND_LIMIT,
+            retry_policy=policies.FEW,
+            summary="Rebuild schedules and the timetable",
+        )
+    except FailureError as error:
+        problem = read_failure(error).problems[0]
+        workflow.logger.warning("the timetable could not be compared: %s", problem.message)
+        return m.Mended(left=(f"the timetable not yet: {problem.message}",))

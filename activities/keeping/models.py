@@ -10,6 +10,7 @@ from domain.rebuild.inputs import Timing
 FIND_ORPHANS: Final = "find_orphans"
 FIND_FACTS: Final = "find_rebuild_facts"
 APPLY_SCHEDULE: Final = "apply_rebuild_schedule"
+MEND_TIMETABLE: Final = "mend_rebuild_timetable"
 LOOK_WORKFLOW: Final = "RebuildWorkflow"
 """The workflow that a rebuild's schedule starts, by name: activities know no workflow."""
 
@@ -55,7 +56,10 @@ class FactsFound(Value):
 
 
 class ApplySchedule(Value):
-    """Has the workflow engine's timetable agree with a rebuild schedule; without `timing` it has no entry."""
+    """Has the workflow engine's timetable agree with what the log holds of a rebuild schedule.
+
+    `timing` and `paused` are not looked at: histories from when this told the entry itself hold them.
+    """
 
     schedule_id: str
     org_id: str
@@ -66,6 +70,23 @@ class ApplySchedule(Value):
 
 class Applied(Value):
     """It does."""
+
+
+class Entry(Value):
+    """A schedule's entry in the timetable."""
+
+    schedule_id: str
+    org_id: str
+    name: str
+    timing: Timing
+    paused: bool = False
+
+
+class Mended(Value):
+    """The schedules whose entries were made, changed or removed, and what could not be done yet."""
+
+    schedules: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class LookInput(Value):

@@ -1,12 +1,13 @@
 """What keeping needs of the outside."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from activities.keeping.models import ApplySchedule, End
+from activities.keeping.models import End, Entry
 from domain.jobs import OpenJob
-from domain.rebuild.facts import RebuildFacts
+from domain.rebuild.facts import RebuildFacts, Times
+from domain.rebuild.state import ScheduleState
 
 
 class Ended(NamedTuple):
@@ -49,17 +50,29 @@ class WorkflowEngine(Protocol):
 
 
 class RebuildPast(Protocol):
-    """What happened to a schedule's recipe. Raises `Fault` (`database.unavailable`) when it cannot know."""
+    """What happened to schedules and their recipes. Raises `Fault` (`database.unavailable`) when it cannot know."""
 
     async def facts(self, schedule_id: str) -> RebuildFacts | None:
         """Tell what is known; nothing for a schedule that is deleted or never was."""
+        ...
+
+    async def times(self) -> Mapping[str, Times | None]:
+        """Tell when which schedule looks, of all organizations and as the read model has it; deleted ones never do."""
+        ...
+
+    async def recorded(self, schedule_id: str) -> ScheduleState | None:
+        """Tell what the log itself holds of a schedule at this moment."""
         ...
 
 
 class Timetable(Protocol):
     """When packages are looked at. Raises `Fault` (`temporal.unavailable`); all may be repeated."""
 
-    async def put(self, wanted: ApplySchedule) -> None:
+    async def shown(self) -> Mapping[str, Times]:
+        """List the entries by their schedules' ids; what changed a moment ago may not be there yet."""
+        ...
+
+    async def put(self, wanted: Entry) -> None:
         """Make an entry, or change the one that is there."""
         ...
 

@@ -1,6 +1,7 @@
-"""What is known when packages are looked at."""
+"""What is known when packages are looked at, and of when that is."""
 
 from domain.model import Value
+from domain.rebuild.inputs import Timing
 from domain.rebuild.state import ScheduleState
 
 
@@ -16,3 +17,10 @@ class RebuildFacts(Value):
     last_build: str | None = None
     manifest: str | None = None
     seconds: float | None = None
+
+
+class Times(Value):
+    """When a schedule looks, as it is recorded or as the timetable shows it; no `timing` is one of nobody's making."""
+
+    timing: Timing | None
+    paused: bool

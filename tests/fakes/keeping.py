@@ -3,10 +3,19 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from temporalio import activity
+
+from activities.keeping.models import MEND_TIMETABLE, Mended
 from domain.build.state import BuildState
 from domain.jobs import OpenJob
 from domain.test_run.state import RunState
 from domain.vm.state import VmState
+
+
+@activity.defn(name=MEND_TIMETABLE)
+async def nothing_to_mend() -> Mended:
+    """Answer for a factory without rebuild schedules."""
+    return Mended()
 
 
 @dataclass(frozen=True)

@@ -2,38 +2,45 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleHandle, ScheduleUpdate, ScheduleUpdateInput
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.failures import TypedFailures
 from activities.imaging.models import CompareInput, CompareResult
+from activities.keeping.activities import KeepingActivities
 from activities.keeping.rebuilds import RebuildActivities
+from activities.keeping.temporal_engine import TemporalEngine
 from activities.keeping.temporal_timetable import TemporalTimetable
 from activities.record_models import RECORD_REBUILD, RecordRebuildInput, RecordResult
 from domain.build.compare import PackageChange
 from domain.errors import Fault
-from domain.rebuild.commands import ChangeSchedule, CreateSchedule, DeleteSchedule
+from domain.rebuild.commands import AnyRebuildCommand, ChangeSchedule, CreateSchedule, DeleteSchedule
 from domain.rebuild.decide import decide
 from domain.rebuild.events import RebuildEvent
-from domain.rebuild.facts import RebuildFacts
-from domain.rebuild.inputs import Look
+from domain.rebuild.facts import RebuildFacts, Times
+from domain.rebuild.inputs import Look, Timing
 from domain.rebuild.names import temporal_id
 from domain.rebuild.state import ScheduleState, fold
+from tests.fakes.keeping import FakeOpenJobs
 from tests.fakes.rebuilds import kept_schedule
 from tests.fakes.recording import FakeRecording
+from tests.integration.workflows.test_vm_losses import until
 from workflows import policies
 from workflows.catalog import WORKFLOWS, workflow_runner
 from workflows.connect import connected
 from workflows.rebuild_client import RebuildClient
+from workflows.reconcile import Reconciled, ReconcileWorkflow
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -50,6 +57,7 @@ class Past:
     last_build: str | None = "before"
     found: CompareResult = field(default_factory=lambda: CompareResult(packages="p1", total=200))
     failures: list[Fault] = field(default_factory=list[Fault])
+    meanwhile: list[AnyRebuildCommand] = field(default_factory=list[AnyRebuildCommand])
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -63,6 +71,19 @@ class Past:
             return None
         manifest = None if self.last_build is None else "m"
         return RebuildFacts(schedule=self.state, building=self.building, last_build=self.last_build, manifest=manifest)
+
+    async def times(self) -> Mapping[str, Times | None]:
+        if not self.stream:
+            return {}
+        times = Times(timing=self.state.timing, paused=self.state.paused)
+        return {self.state.schedule_id: None if self.state.deleted else times}
+
+    async def recorded(self, schedule_id: str) -> ScheduleState | None:
+        """Tell what the log holds; what `meanwhile` does comes right after it was read."""
+        state = self.state if self.stream and self.state.schedule_id == schedule_id else None
+        if self.meanwhile:
+            self.stream.extend(decide(state, self.meanwhile.pop(), now=datetime.now(UTC)))
+        return state
 
     @activity.defn(name=RECORD_REBUILD)
     async def record_rebuild(self, request: RecordRebuildInput) -> RecordResult:
@@ -96,8 +117,33 @@ class Office:
         assert self.past.state.last is not None
         return self.past.state.last.look
 
+    @property
+    def handle(self) -> ScheduleHandle:
+        return self.client.get_schedule_handle(temporal_id(self.schedule_id))
+
     async def entry(self) -> Any:
-        return await self.client.get_schedule_handle(temporal_id(self.schedule_id)).describe()
+        return await self.handle.describe()
+
+    async def reconcile(self) -> Reconciled:
+        name = f"reconcile-{uuid.uuid4()}"
+        run = self.client.execute_workflow(ReconcileWorkflow.run, id=name, task_queue=policies.CORE_QUEUE)
+        return await asyncio.wait_for(run, 60)
+
+    async def settled(self) -> None:
+        """Reconcile until there is nothing to mend: what lists the entries lags a little."""
+
+        async def agrees() -> bool:
+            return not (await self.reconcile()).mended
+
+        await until(agrees)
+
+    async def mended(self) -> None:
+        """Reconcile until the entry was mended."""
+
+        async def found() -> bool:
+            return self.schedule_id in (await self.reconcile()).mended
+
+        await until(found)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -114,6 +160,7 @@ async def office(environment: WorkflowEnvironment) -> AsyncGenerator[Office]:
             past.record_rebuild,
             past.builds.record_build,
             past.builds.find_usual_durations,
+            *KeepingActivities(FakeOpenJobs(), TemporalEngine(client)).all(),
             *RebuildActivities(past, TemporalTimetable(client, policies.CORE_QUEUE)).all(),
         ],
         interceptors=[TypedFailures()],
@@ -143,6 +190,58 @@ async def test_a_schedule_is_in_the_timetable_as_the_log_has_it(office: Office) 
     assert office.past.state.paused
     assert (await office.entry()).schedule.state.paused
     assert await office.rebuilds.next_look(office.schedule_id) is None
+
+
+async def test_an_entry_that_is_gone_is_made_again(office: Office) -> None:
+    await office.settled()
+    await office.handle.delete()
+    assert await office.rebuilds.next_look(office.schedule_id) is None
+    await office.mended()
+    assert await office.rebuilds.next_look(office.schedule_id) is not None
+    assert (await office.look()).outcome == "unchanged"
+    await office.settled()
+
+
+async def test_an_entry_that_differs_follows_the_log(office: Office) -> None:
+    times = ChangeSchedule(command_id="c", requested_by="me", timing=Timing(every=7200, jitter=60), paused=True)
+    office.past.stream.extend(decide(office.past.state, times, now=datetime.now(UTC)))  # recorded, never applied
+    assert (await office.reconcile()).mended == (office.schedule_id,)
+    entry = (await office.entry()).schedule
+    assert entry.state.paused
+    assert [spec.every.total_seconds() for spec in entry.spec.intervals] == [7200]
+    assert entry.spec.jitter.total_seconds() == 60
+    await office.settled()
+
+    def other(known: ScheduleUpdateInput) -> ScheduleUpdate:
+        schedule = known.description.schedule
+        schedule.spec.jitter = None
+        return ScheduleUpdate(schedule=schedule)
+
+    await office.handle.update(other)
+    await office.mended()
+    assert (await office.entry()).schedule.spec.jitter.total_seconds() == 60
+
+
+async def test_the_entry_of_a_deleted_schedule_is_removed(office: Office) -> None:
+    await office.settled()
+    end = DeleteSchedule(command_id="d", requested_by="me")
+    office.past.stream.extend(decide(office.past.state, end, now=datetime.now(UTC)))
+    assert (await office.reconcile()).mended == (office.schedule_id,)
+    assert await office.rebuilds.next_look(office.schedule_id) is None
+    with pytest.raises(RPCError, match="not found"):
+        await office.entry()
+    await office.settled()
+
+
+async def test_a_change_that_is_late_does_not_undo_a_later_one(office: Office) -> None:
+    pause = ChangeSchedule(command_id="later", requested_by="me", paused=True)
+    before = office.past.state
+    office.past.meanwhile = [pause]  # recorded by another one just when the first has read the log
+    await office.rebuilds.change(before, ChangeSchedule(command_id="c", requested_by="me", timing=Timing(every=7200)))
+    assert office.past.state.paused
+    entry = (await office.entry()).schedule
+    assert entry.state.paused
+    assert entry.spec.intervals[0].every.total_seconds() == 7200
 
 
 async def test_without_updates_nothing_is_built(office: Office) -> None:

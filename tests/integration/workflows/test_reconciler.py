@@ -26,7 +26,7 @@ from domain.errors import Fault
 from domain.test_run.inputs import RunRequest
 from domain.vm.orders import DeleteVm
 from tests.fakes.host import QUEUE, FakeHost
-from tests.fakes.keeping import FakeOpenJobs
+from tests.fakes.keeping import FakeOpenJobs, nothing_to_mend
 from tests.fakes.recording import FakeRecording
 from tests.integration.workflows.test_runs_on_machines import HOST, Range
 from tests.integration.workflows.test_test_runs import suite_plan
@@ -76,6 +76,7 @@ class Works(Range):
                 self.recording.record_vm,
                 self.log.record_test_run,
                 *KeepingActivities(jobs, TemporalEngine(self.client)).all(),
+                nothing_to_mend,
             ],
             interceptors=[TypedFailures(), SturdySignals()],
             workflow_runner=workflow_runner(),
