@@ -35,9 +35,9 @@ SELECT build_id AS job_id, coalesce(state->>'plan', 'operator') AS plan, status 
               OR (status = 'failed' AND NOT (state->'failure'->>'retryable')::boolean) THEN updated_at END AS ended_at
 FROM read_model.builds
 UNION ALL SELECT vm_id, state->>'plan', false, CASE WHEN status = 'deleted' THEN updated_at END FROM read_model.vms
-UNION ALL SELECT run_id, 'operator', false,
+UNION ALL SELECT run_id, coalesce(state->>'account', 'operator'), false,
        CASE WHEN status IN ('passed', 'failed', 'error', 'cancelled') THEN updated_at END FROM read_model.test_runs
-UNION ALL SELECT image_id, 'operator', status = 'deleted',
+UNION ALL SELECT image_id, coalesce(state->>'account', 'operator'), status = 'deleted',
        CASE WHEN status IN ('ready', 'rejected', 'deleted') THEN created_at END FROM read_model.images
 """
 _KEYS = """

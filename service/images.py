@@ -44,7 +44,12 @@ async def create_image_upload(
     """
     require(caller, _TOOL)
     image_id = factory.new_id() if request_key is None else derived_id(caller.org_id, _TOOL, request_key)
-    identity = {"image_id": image_id, "org_id": caller.org_id, "requested_by": caller.subject}
+    identity = {
+        "image_id": image_id,
+        "org_id": caller.org_id,
+        "requested_by": caller.subject,
+        "account": caller.plan,
+    }
     with problems_of("image.invalid"):
         request = ImageRequest.model_validate({**announced, **identity})
     known = None if request_key is None else await factory.images.image_known(image_id, caller.org_id)

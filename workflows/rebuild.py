@@ -121,6 +121,7 @@ async def _start(facts: RebuildFacts, why: str) -> str:
         build_id=str(workflow.uuid4()),
         org_id=schedule.org_id,
         requested_by=f"schedule of {schedule.requested_by}",
+        plan=schedule.plan,
         recipe=schedule.recipe,
         priority="low",
         why=why,

@@ -16,11 +16,15 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ImageRequest(Value):
-    """One upload: its size in bytes and its SHA-256 are known before the first byte."""
+    """One upload: its size in bytes and its SHA-256 are known before the first byte.
+
+    `account` names the organization's plan.
+    """
 
     image_id: str
     org_id: str
     requested_by: str
+    account: str = "operator"
     name: ImageName
     format: ImageFormat
     bytes: Annotated[int, Field(ge=1, le=LARGEST_UPLOAD)]

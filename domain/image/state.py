@@ -19,6 +19,7 @@ class ImageState(Value):
     version: int
     status: ImageStatus
     requested_by: str
+    account: str = "operator"
     requested_at: datetime
     updated_at: datetime
     upload_until: datetime
@@ -73,6 +74,7 @@ def _requested(event: e.ImageRequested, version: int) -> ImageState:
         version=version,
         status="uploading",
         requested_by=request.requested_by,
+        account=request.account,
         requested_at=event.at,
         updated_at=event.at,
         upload_until=event.upload_until,

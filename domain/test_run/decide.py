@@ -45,6 +45,7 @@ def _request(state: RunState | None, command: c.RequestRun, now: datetime) -> _E
                 org_id=request.org_id,
                 at=now,
                 requested_by=request.requested_by,
+                account=request.account,
                 plan=request.plan,
                 input_digest=request.input_digest,
             ),

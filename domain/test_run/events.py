@@ -16,10 +16,11 @@ class RunEvent(Event):
 
 
 class RunRequested(RunEvent):
-    """Someone asked for a run."""
+    """Someone asked for a run. `account` names the organization's plan; `plan` is what the run does."""
 
     NAME = "test_run.requested.v1"
     requested_by: str
+    account: str = "operator"
     plan: RunPlan
     input_digest: str
 

@@ -62,6 +62,7 @@ class RunState(Value):
     version: int
     status: RunStatus
     requested_by: str
+    account: str = "operator"
     requested_at: datetime
     updated_at: datetime
     input_digest: str
@@ -128,6 +129,7 @@ def _requested(event: e.RunRequested, version: int) -> RunState:
         version=version,
         status="pending",
         requested_by=event.requested_by,
+        account=event.account,
         requested_at=event.at,
         updated_at=event.at,
         input_digest=event.input_digest,

@@ -11,6 +11,9 @@ from domain.build.events import ArtifactsExpired, ArtifactsPublished, BuildDelet
 from domain.errors import Fault
 from domain.image.events import ImageRequested
 from domain.image.inputs import ImageRequest
+from domain.test_run.commands import RequestRun
+from domain.test_run.decide import decide as decide_run
+from domain.test_run.inputs import RunRequest
 from domain.vm.commands import RequestVm
 from domain.vm.decide import decide
 from event_store import references
@@ -20,6 +23,7 @@ from event_store.log import EventLog
 from event_store.projector import Feed
 from event_store.references import ReferenceReads
 from event_store.schema import Migrated
+from tests.fakes.suites import plan_of_cases
 from tests.integration.event_store.builders import START, append, cause, requested, whole_build
 from tests.machines import image, request
 
@@ -79,6 +83,23 @@ async def test_a_blob_is_referred_to_by_builds_machines_and_uploads(database: Mi
     machine_of(log, deleted, C)
     await shown(database)
     assert (await reads.references()).digests == {A, C, D}
+
+
+async def test_each_job_is_kept_as_its_own_plan_says(database: Migrated, log: EventLog) -> None:
+    run_id, image_id = str(uuid4()), str(uuid4())
+    run = RunRequest(
+        run_id=run_id, org_id="o", requested_by="me", account="free", input_digest="d", plan=plan_of_cases("web")
+    )
+    asked = decide_run(None, RequestRun(request=run), now=START)
+    log.append(UUID(run_id), cause(), lambda _: asked)
+    upload = ImageRequest(
+        image_id=image_id, org_id="o", requested_by="me", account="pro", name="x", format="iso", bytes=1, sha256=D
+    )
+    announced = ImageRequested(image_id=image_id, org_id="o", at=START, request=upload, upload_until=START)
+    log.append(UUID(image_id), cause(), lambda _: (announced,))
+    await shown(database)
+    jobs = (await ReferenceReads(database.owner_url).references()).jobs
+    assert (jobs[run_id].plan, jobs[image_id].plan) == ("free", "pro")
 
 
 async def test_files_that_a_machine_uses_do_not_expire(database: Migrated, log: EventLog) -> None:

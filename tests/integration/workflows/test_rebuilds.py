@@ -259,6 +259,7 @@ async def test_an_update_starts_one_build_that_says_why(office: Office) -> None:
     build = office.past.builds.state(look.build_id)
     assert build.why == "1 of 200 packages changed since build before: openssl 3.0.1 → 3.0.2"
     assert build.requested_by == "schedule of operator"
+    assert build.plan == office.past.state.plan  # which keeps its files, and is asked for its quota
     again = await office.look()
     assert (again.outcome, again.build_id) == ("already_tried", look.build_id)
     assert len(office.past.builds.streams) == 1

@@ -102,3 +102,9 @@ async def test_a_forgotten_image_is_not_listed_and_forgetting_it_again_is_harmle
     assert (await delete_image(world.factory, OPERATOR, view.image_id)).status == "deleted"
     assert (await delete_image(world.factory, OPERATOR, view.image_id)).replayed
     assert (await list_images(world.factory, OPERATOR)).images == ()
+
+
+async def test_an_upload_says_whose_plan_keeps_it(world: World) -> None:
+    paying = OPERATOR.model_copy(update={"plan": "pro"})
+    view = await create_image_upload(world.factory, paying, announced())
+    assert world.images.states[view.image_id].account == "pro"
