@@ -189,6 +189,7 @@ class VmPower:
             snapshot_id=order.snapshot_id,
             running=restored.running,
             seconds=restored.seconds,
+            forwards=restored.forwards,
             command_id=order.command_id,
         )
         status = "running" if restored.running else "stopped"

@@ -59,13 +59,12 @@ class VmLife:
         folder, record = self._premises.admit(request.vm)
         async with self._premises.turn(folder.name):
             power = read_power(await self._hypervisor.vm(folder.name), record).power
-            if record.wanted != "stopped":
-                folder.write(record.model_copy(update={"wanted": "stopped"}))
             how = "already"
-            if power in ("running", "paused", "panicked"):
-                kind = power == "running" and request.grace > 0 and await self._ask_to_end(folder, request.grace)
-                how = "graceful" if kind else "forced"
-                await self._hypervisor.power_off(folder.name)
+            async with self._premises.ending(folder, record):
+                if power in ("running", "paused", "panicked"):
+                    kind = power == "running" and request.grace > 0 and await self._ask_to_end(folder, request.grace)
+                    how = "graceful" if kind else "forced"
+                    await self._hypervisor.power_off(folder.name)
             await self._quiet(folder, forget=False)
         return VmStopped.model_validate({"how": how})
 
@@ -129,8 +128,7 @@ class VmLife:
         """Let go of what a running VM has beside its QEMU; answers how much there was."""
         removed, premises = 0, self._premises
         await premises.serial.close(folder.name)
-        if premises.forwards is not None:
-            removed += await premises.forwards.close_all(folder.name)
+        removed += await premises.close_forwards(folder.name)
         if premises.networks is not None:
             removed += await premises.networks.unplug(folder.name, forget=forget)
         return removed

@@ -108,10 +108,11 @@ class RestoreSnapshot(Value):
 
 
 class SnapshotRestored(Value):
-    """Whether the VM runs again."""
+    """Whether the VM runs again, and the forwards that are open then."""
 
     running: bool
     seconds: float
+    forwards: tuple[PortForward, ...] | None = None
 
 
 class DropSnapshot(Value):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from activities.machines.serial_ports import SerialPorts
@@ -11,7 +11,7 @@ from activities.machines.vm_hypervisor import VmHypervisor
 from activities.machines.vm_leases import Leases
 from activities.machines.vm_ports import Forwards, Networks, Ssh
 from activities.vm_ref import VmRef
-from domain.errors import Fault
+from domain.errors import FactoryError, Fault
 from infra.libvirt_paths import LibvirtPaths
 
 
@@ -61,6 +61,24 @@ class Premises:
         turn = self._turns.get(name)
         return turn is not None and turn.locked()
 
+    @asynccontextmanager
+    async def ending(self, folder: VmFolder, record: VmRecord) -> AsyncGenerator[None]:
+        """Say that a VM is to be off while it is ended; what fails with its QEMU still there takes that back.
+
+        Otherwise the watcher would not mind a VM that goes on running.
+        """
+        if record.wanted != "stopped":
+            folder.write(record.model_copy(update={"wanted": "stopped"}))
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(self._take_back(folder, record))
+            raise
+
+    async def close_forwards(self, name: str) -> int:
+        """Close the forwards of a VM that is off; answers how many there were."""
+        return 0 if self.forwards is None else await self.forwards.close_all(name)
+
     def forget(self, name: str) -> None:
         """Give up the turns of a VM that is gone and that nobody waits for."""
         turn = self._turns.get(name)
@@ -85,3 +103,10 @@ class Premises:
                 next="Delete the VM and create it again.",
             )
         return folder, record
+
+    async def _take_back(self, folder: VmFolder, record: VmRecord) -> None:
+        wanted = record.wanted
+        with suppress(FactoryError):  # nobody knows then, and the watcher finds out what it was
+            state = await self.hypervisor.vm(folder.name)
+            wanted = "running" if state is not None and state.is_active else "stopped"
+        folder.write(record.model_copy(update={"wanted": wanted}))

@@ -21,6 +21,7 @@ from activities.machines.vm_power import read_power
 from activities.machines.vm_premises import Premises
 from activities.machines.vm_start import VmStart
 from domain.errors import FactoryError, Verdict
+from domain.vm.spec import PortForward
 
 _ID = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z-]{0,63}")
 
@@ -59,13 +60,16 @@ class VmSnapshots:
                     value=snapshot_id,
                     next="list_snapshots",
                 )
+            forwards: tuple[PortForward, ...] = ()
             if known.memory:
-                await self._restore_running(folder, record, snapshot_id)
+                forwards = await self._restore_running(folder, record, snapshot_id)
             else:
-                folder.write(record.model_copy(update={"wanted": "stopped"}))
-                await self._hypervisor.power_off(folder.name)
+                async with self._premises.ending(folder, record):
+                    await self._hypervisor.power_off(folder.name)
+                await self._premises.close_forwards(folder.name)
                 await settled(self._disks.bring_back(folder, snapshot_id))
-        return SnapshotRestored(running=known.memory, seconds=round(time.monotonic() - began, 3))
+        seconds = round(time.monotonic() - began, 3)
+        return SnapshotRestored(running=known.memory, seconds=seconds, forwards=forwards)
 
     async def drop(self, request: DropSnapshot) -> None:
         """Remove a snapshot, also one that was taken half."""
@@ -98,18 +102,20 @@ class VmSnapshots:
         seconds = round(time.monotonic() - began, 3)
         return SnapshotRecord(memory=power in ("running", "paused"), bytes=size, seconds=seconds)
 
-    async def _restore_running(self, folder: VmFolder, record: VmRecord, snapshot_id: str) -> None:
+    async def _restore_running(self, folder: VmFolder, record: VmRecord, snapshot_id: str) -> tuple[PortForward, ...]:
         await self._hypervisor.power_off(folder.name)
         require_memory(record.spec.memory)
         await self._start.halted(folder, record.model_copy(update={"wanted": "running"}))
         try:
             await self._memory.load(folder, snapshot_id)
+            forwards = await self._start.open_forwards(folder, record)
         except BaseException:
             # A guest that is neither what it was nor what it should be is not let run.
             with suppress(FactoryError):
                 await asyncio.shield(self._hypervisor.power_off(folder.name))
             raise
         await self._start.go(folder)
+        return forwards
 
     async def _forget(self, folder: VmFolder, snapshot_id: str) -> None:
         state = await self._hypervisor.vm(folder.name)

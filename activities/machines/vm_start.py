@@ -32,7 +32,7 @@ class VmStart:
         async with self._premises.turn(folder.name):
             record = await self._power_on(folder, record)
             await self.go(folder)
-            forwards = await self._open_forwards(folder, record)
+            forwards = await self.open_forwards(folder, record)
         seconds = round(time.monotonic() - began, 3)
         return VmStarted(seconds=seconds, boot=record.boot, forwards=forwards)
 
@@ -97,6 +97,20 @@ class VmStart:
         """
         await self._listen(folder, fresh=False)
 
+    async def open_forwards(self, folder: VmFolder, record: VmRecord) -> tuple[PortForward, ...]:
+        """Open what the VM asks for; answers all that is open.
+
+        Raises:
+            Verdict: `forward.port_taken`.
+            Fault: `forward.failed`.
+
+        """
+        if self._premises.forwards is None:
+            return ()
+        for forward in record.spec.forwards:
+            await self._premises.forwards.open(folder.name, forward)
+        return self._premises.forwards.opened(folder.name)
+
     async def _power_on(self, folder: VmFolder, record: VmRecord) -> VmRecord:
         state = await self._hypervisor.vm(folder.name)
         power = read_power(state, record).power
@@ -124,10 +138,3 @@ class VmStart:
         spec = record.spec
         cabling = await self._premises.networks.plug(folder.name, org_id, spec.networks, egress=spec.egress)
         return tuple(Nic(bridge=card.bridge, mac=card.mac) for card in cabling.cards)
-
-    async def _open_forwards(self, folder: VmFolder, record: VmRecord) -> tuple[PortForward, ...]:
-        if self._premises.forwards is None:
-            return ()
-        for forward in record.spec.forwards:
-            await self._premises.forwards.open(folder.name, forward)
-        return self._premises.forwards.opened(folder.name)

@@ -94,6 +94,8 @@ class VmWatch:
         async with self._premises.turn(folder.name):
             record, lease = folder.record, folder.lease
             state = await self._premises.hypervisor.vm(folder.name)
+            if read_power(state, record).power in {"stopped", "lost"}:
+                await self._premises.close_forwards(folder.name)
         seen = self._news(folder, record, state)
         if seen is None or record is None or lease is None:
             return

@@ -134,6 +134,7 @@ class RecordRestored(Value):
     snapshot_id: str
     running: bool
     seconds: float
+    forwards: tuple[PortForward, ...] | None = None
     command_id: str | None = None
 
 

@@ -144,12 +144,16 @@ class VmSnapshotTaken(VmEvent):
 
 
 class VmSnapshotRestored(VmEvent):
-    """The machine is as it was when the snapshot was taken; `running` as QEMU is now."""
+    """The machine is as it was when the snapshot was taken; `running` as QEMU is now.
+
+    Without `forwards`, as old events are, those that were open are so still.
+    """
 
     NAME = "vm.snapshot_restored.v1"
     snapshot_id: str
     running: bool
     seconds: float
+    forwards: tuple[PortForward, ...] | None = None
     command_id: str | None = None
 
 

@@ -265,7 +265,8 @@ def _snapshot(state: VmState, event: e.VmSnapshotTaken) -> VmState:
 
 def _restored(state: VmState, event: e.VmSnapshotRestored) -> VmState:
     if event.running:
-        return _settle(state, "running", ready=False, reason=None, problems=(), started_at=event.at)
+        forwards = state.forwards if event.forwards is None else event.forwards
+        return _settle(state, "running", ready=False, reason=None, problems=(), started_at=event.at, forwards=forwards)
     return _settle(state, "stopped", reason="restored from a snapshot without memory", problems=(), **_OFF)
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from activities.machines import vm_models as m
 from activities.machines.vm_folder import vm_name
+from activities.machines.vm_hypervisor import VmHypervisor
 from activities.vm_ref import VmRef
 from domain.errors import Fault, Verdict
-from domain.vm.spec import ImageRef, VmSpec
+from domain.vm.spec import ImageRef, PortForward, VmSpec
 from infra import fence
 from infra.process import run
 from tests.guests import image_ref, upload
@@ -154,6 +155,64 @@ async def test_a_killed_qemu_is_told_once_as_a_loss_and_the_vm_can_be_started_ag
     await yard.vms.stop(m.StopVm(vm=vm, grace=0))
     await asyncio.sleep(2.5)
     assert len(yard.seen) == 1
+    watch.cancel()
+
+
+async def test_a_vm_that_could_not_be_stopped_is_watched_again(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = await yard.start()
+    disk_only = await yard.create()
+    await yard.vms.take_snapshot(m.TakeSnapshot(vm=disk_only, snapshot_id="s"))
+    await yard.vms.start(m.StartVm(vm=disk_only))
+
+    async def broken(_hypervisor: VmHypervisor, name: str) -> None:
+        raise Fault.because("hypervisor.failed", f"{name} cannot be ended")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VmHypervisor, "power_off", broken)
+        with pytest.raises(Fault, match=r"hypervisor\.failed"):
+            await yard.vms.stop(m.StopVm(vm=vm, grace=0))
+        with pytest.raises(Fault, match=r"hypervisor\.failed"):
+            await yard.vms.restore_snapshot(m.RestoreSnapshot(vm=disk_only, snapshot_id="s"))
+    watch = asyncio.create_task(yard.vms.watch(yard.observe).run())
+    for each in (vm, disk_only):
+        yard.house.daemon.qemu(vm_name(each.vm_id)).kill()
+        assert (await yard.told(each)).seen.power == "lost"
+    watch.cancel()
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_what_is_restored_has_its_forwards_if_it_runs_and_none_if_it_is_off(yard: Yard) -> None:
+    vm = await yard.create(yard.spec.model_copy(update={"forwards": (PortForward(guest_port=80),)}))
+    await yard.vms.take_snapshot(m.TakeSnapshot(vm=vm, snapshot_id="off"))
+    [first] = (await yard.vms.start(m.StartVm(vm=vm))).forwards
+    await yard.vms.take_snapshot(m.TakeSnapshot(vm=vm, snapshot_id="on"))
+    await yard.vms.stop(m.StopVm(vm=vm, grace=0))
+    assert not await listens(first.host_port or 0)
+    restored = await yard.vms.restore_snapshot(m.RestoreSnapshot(vm=vm, snapshot_id="on"))
+    assert restored.forwards is not None
+    [again] = restored.forwards
+    assert again.guest_port == 80
+    assert await listens(again.host_port or 0)
+    restored = await yard.vms.restore_snapshot(m.RestoreSnapshot(vm=vm, snapshot_id="off"))
+    assert (restored.running, restored.forwards) == (False, ())
+    assert not await listens(again.host_port or 0)
+
+
+async def test_a_vm_that_is_lost_listens_no_longer(yard: Yard) -> None:
+    vm = await yard.create(yard.spec.model_copy(update={"forwards": (PortForward(guest_port=80),)}))
+    [forward] = (await yard.vms.start(m.StartVm(vm=vm))).forwards
+    watch = asyncio.create_task(yard.vms.watch(yard.observe).run())
+    yard.house.daemon.qemu(vm_name(vm.vm_id)).kill()
+    await yard.told(vm)
+    assert not await listens(forward.host_port or 0)
     watch.cancel()
 
 

@@ -11,7 +11,9 @@ from activities.machines.forwards import PortForwards
 from activities.machines.networks import GuestNetworks
 from activities.machines.vm_machines import LibvirtVms
 from activities.vm_ref import VmRef
+from domain.errors import Fault
 from domain.vm.spec import ImageRef, VmSpec
+from infra.netns.relay import Stream
 from tests.guests import upload
 from tests.integration.machines.conftest import House
 
@@ -70,11 +72,16 @@ class Yard:
         return found + [p.name() for p in self.house.daemon.descendants("qemu")]
 
 
+async def nowhere(machine: str, port: int) -> Stream:
+    """Lead a forward to a guest without a link of its own: it listens, and that is all."""
+    raise Fault.because("machine.no_uplink", f"{machine} has no link", value=str(port))
+
+
 @asynccontextmanager
 async def yard_of(house: House, *, seconds: float = 300.0, networks: bool = False) -> AsyncGenerator[Yard]:
     """Make VMs, with `networks` on links of their own, and remove all of them afterwards."""
     links = GuestNetworks(house.daemon.paths) if networks else None
-    forwards = PortForwards(house.settings.run / "forwards.json", links.open_guest_port) if links else None
+    forwards = PortForwards(house.settings.run / "forwards.json", links.open_guest_port if links else nowhere)
     vms = house.vms(seconds, links, forwards)
     made = Yard(house, vms, await upload(house.objects))
     try:
@@ -83,6 +90,5 @@ async def yard_of(house: House, *, seconds: float = 300.0, networks: bool = Fals
             await vms.delete(m.DeleteVm(vm=VmRef(vm_id=vm_id, org_id="o", token=1 << 40)))
     finally:
         await vms.close()
-        if forwards is not None:
-            await forwards.shutdown()
+        await forwards.shutdown()
     assert made.left() == []
