@@ -37,6 +37,7 @@ class Allowance(Value):
 class Plan(Value):
     """The most that an organization may have at one time. `longest_ttl` bounds each machine's life.
 
+    `snapshots` bounds how many each machine keeps; what one takes on its host is not counted as `disk`.
     `persistent` allows machines without an end, `egress` a way out of the guest's network. Nothing is metered
     without an `allowance`; one that has it has no persistent machines. So many days after its end a job's images and
     files are removed (`artifacts_days`), and its log, evidence and history (`evidence_days`); without a number they
@@ -52,6 +53,7 @@ class Plan(Value):
     memory: int
     cpus: int
     disk: int
+    snapshots: int
     longest_ttl: int
     persistent: bool
     egress: bool
@@ -79,6 +81,7 @@ _OPERATOR = Plan(
     memory=4096 * _GIB,
     cpus=4096,
     disk=65536 * _GIB,
+    snapshots=100,
     longest_ttl=365 * 24 * _HOUR,
     persistent=True,
     egress=True,
@@ -100,6 +103,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             memory=1 * _GIB,
             cpus=1,
             disk=8 * _GIB,
+            snapshots=2,
             longest_ttl=1 * _HOUR,
             persistent=False,
             egress=False,
@@ -116,6 +120,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             memory=4 * _GIB,
             cpus=4,
             disk=40 * _GIB,
+            snapshots=5,
             longest_ttl=8 * _HOUR,
             persistent=False,
             egress=True,
@@ -132,6 +137,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             memory=64 * _GIB,
             cpus=64,
             disk=1000 * _GIB,
+            snapshots=20,
             longest_ttl=7 * 24 * _HOUR,
             persistent=True,
             egress=True,
@@ -148,6 +154,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             memory=1024 * _GIB,
             cpus=1024,
             disk=16384 * _GIB,
+            snapshots=50,
             longest_ttl=90 * 24 * _HOUR,
             persistent=True,
             egress=True,

@@ -73,7 +73,7 @@ async def snapshot_vm(
     """Keep the disk and, while it runs, the memory. The snapshot's id is derived from the command's.
 
     Raises:
-        Verdict: `vm.not_found`, `vm.deleted`, `vm.wrong_state`.
+        Verdict: `vm.not_found`, `vm.deleted`, `vm.wrong_state`, `snapshot.quota`.
 
     """
     tool = "snapshot_vm"

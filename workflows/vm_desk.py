@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail, read_failure
     from activities.machines.vm_models import CommandDone, Screenshot
     from domain.errors import Problem
+    from domain.plan import plan_of
     from domain.vm import commands as c
     from domain.vm import orders as o
     from workflows.vm_models import Accepted, ForwardDone, Remembered
@@ -148,7 +149,13 @@ class VmDesk:
     async def _accept(
         self, command_id: str, kind: o.OrderKind, requested_by: str, snapshot_id: str | None = None
     ) -> int:
-        fact = c.AcceptOrder(command_id=command_id, command=kind, requested_by=requested_by, snapshot_id=snapshot_id)
+        fact = c.AcceptOrder(
+            command_id=command_id,
+            command=kind,
+            requested_by=requested_by,
+            snapshot_id=snapshot_id,
+            most_snapshots=plan_of(self._vm.request.plan).snapshots if kind == "snapshot" else None,
+        )
         try:
             return await self._vm.record(fact, f"{kind.replace('_', ' ')} asked for by {requested_by}")
         except FailureError as error:

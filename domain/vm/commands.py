@@ -19,13 +19,17 @@ class RequestVm(Value):
 
 
 class AcceptOrder(Value):
-    """Take a command, or refuse it for the state in which the machine is."""
+    """Take a command, or refuse it for the state in which the machine is.
+
+    `most_snapshots` is what the organization's plan allows the machine.
+    """
 
     kind: Literal["accept"] = "accept"
     command_id: str
     command: OrderKind
     requested_by: str
     snapshot_id: str | None = None
+    most_snapshots: int | None = None
 
 
 class BeginOrder(Value):

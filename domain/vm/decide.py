@@ -27,6 +27,8 @@ _NEEDS: dict[OrderKind, frozenset[VmStatus]] = {
     "screenshot": frozenset({"running"}),
 }
 """The statuses in which an order makes sense; the others make sense as long as the machine is there."""
+_NO_FACTS = frozenset({"kind", "most_snapshots"})
+"""What only decides a command, and is not told by its event."""
 
 
 def decide(state: VmState | None, command: c.VmCommand, *, now: datetime) -> tuple[e.VmEvent, ...]:
@@ -35,7 +37,8 @@ def decide(state: VmState | None, command: c.VmCommand, *, now: datetime) -> tup
     `now` is the time in UTC as the workflow sees it.
 
     Raises:
-        Verdict: `vm.not_found`, `vm.deleted`, `request_key.reused`, `vm.wrong_state`, `snapshot.not_found`.
+        Verdict: `vm.not_found`, `vm.deleted`, `request_key.reused`, `vm.wrong_state`, `snapshot.not_found`,
+            `snapshot.quota`.
 
     """
     if isinstance(command, c.RequestVm):
@@ -47,11 +50,13 @@ def decide(state: VmState | None, command: c.VmCommand, *, now: datetime) -> tup
     return _fact(state, command, now)
 
 
-def refuse_order(state: VmState, order: OrderKind, snapshot_id: str | None = None) -> None:
-    """Refuse an order that the machine cannot obey in its state.
+def refuse_order(
+    state: VmState, order: OrderKind, snapshot_id: str | None = None, most_snapshots: int | None = None
+) -> None:
+    """Refuse an order that the machine cannot obey in its state, or one snapshot more than it may have.
 
     Raises:
-        Verdict: `vm.deleted`, `vm.wrong_state`, `snapshot.not_found`.
+        Verdict: `vm.deleted`, `vm.wrong_state`, `snapshot.not_found`, `snapshot.quota`.
 
     """
     if state.status in {"deleting", "deleted"}:
@@ -64,6 +69,8 @@ def refuse_order(state: VmState, order: OrderKind, snapshot_id: str | None = Non
             value=state.status,
             next="Call get_vm to see its state, and start_vm if it should run.",
         )
+    if order == "snapshot" and most_snapshots is not None:
+        _refuse_one_too_many(state, most_snapshots)
     if order in {"restore", "drop_snapshot"} and state.snapshot(snapshot_id) is None and not _to_be_taken(state):
         raise Verdict.because(
             "snapshot.not_found",
@@ -72,6 +79,17 @@ def refuse_order(state: VmState, order: OrderKind, snapshot_id: str | None = Non
             value=snapshot_id,
             suggestions=tuple(s.snapshot_id for s in state.snapshots[-5:]),
             next="Call list_snapshots.",
+        )
+
+
+def _refuse_one_too_many(state: VmState, most: int) -> None:
+    held = len(state.snapshots) + sum(order.command == "snapshot" for order in state.open_orders)
+    if held >= most:
+        raise Verdict.because(
+            "snapshot.quota",
+            f"The plan {state.plan} allows {most} snapshots of a machine, and there are {held}, taken or asked for.",
+            path="snapshots",
+            next="Remove one that is no longer needed with delete_snapshot (list_snapshots shows them).",
         )
 
 
@@ -109,7 +127,7 @@ def _accept(state: VmState, command: c.AcceptOrder, now: datetime) -> tuple[e.Vm
         return _NOTHING
     if state.status == "deleting" and command.command == "delete":
         return _NOTHING
-    refuse_order(state, command.command, command.snapshot_id)
+    refuse_order(state, command.command, command.snapshot_id, command.most_snapshots)
     return (_event(e.VmCommandAccepted, state, command, now),)
 
 
@@ -130,7 +148,9 @@ def _fact(state: VmState, command: Any, now: datetime) -> tuple[e.VmEvent, ...]:
 
 def _event(event: type[e.VmEvent], state: VmState, command: Value, now: datetime) -> e.VmEvent:
     """Make the event that has the command's own fields."""
-    facts: dict[str, Any] = {name: getattr(command, name) for name in type(command).model_fields if name != "kind"}
+    facts: dict[str, Any] = {
+        name: getattr(command, name) for name in type(command).model_fields if name not in _NO_FACTS
+    }
     return event(vm_id=state.vm_id, org_id=state.org_id, at=now, **facts)
 
 

@@ -82,6 +82,21 @@ async def test_a_snapshot_with_memory_brings_a_stopped_machine_back_to_life(yard
         await remove(yard, vm_id)
 
 
+async def test_one_snapshot_more_than_the_plan_allows_is_refused_before_anything_is_done(yard: Yard) -> None:
+    async with yard.running("one"):
+        vm_id = await yard.ready(plan="guest")
+        for n in range(2):
+            await yard.vms.command(vm_id, o.TakeSnapshot(command_id=f"c{n}", snapshot_id=f"s{n}"))
+        with pytest.raises(Verdict, match=r"snapshot\.quota"):
+            await yard.vms.command(vm_id, o.TakeSnapshot(command_id="c2", snapshot_id="s2"))
+        await yard.vms.command(vm_id, o.DropSnapshot(command_id="d", snapshot_id="s0"))
+        await yard.recording.until(vm_id, lambda vm: len(vm.snapshots) == 1 and not vm.open_orders)
+        await yard.vms.command(vm_id, o.TakeSnapshot(command_id="c3", snapshot_id="s3"))
+        await yard.recording.until(vm_id, lambda vm: len(vm.snapshots) == 2)
+        assert yard.hosts["one"].calls["take_snapshot"] == 3
+        await remove(yard, vm_id)
+
+
 async def test_what_is_asked_of_the_guest_is_answered_and_a_repeat_runs_nothing(yard: Yard) -> None:
     async with yard.running("one"):
         vm_id = await yard.ready()

@@ -189,6 +189,27 @@ def test_a_snapshot_that_is_being_taken_may_be_meant() -> None:
     assert log.names(accept("restore", "c2", snapshot_id="s1")) == ["command_accepted"]
 
 
+def test_a_machine_has_no_more_snapshots_than_its_plan_allows_taken_or_asked_for() -> None:
+    log = Log(c.RequestVm(request=request(plan="guest")), placed(), CREATED, started())
+    log.do(snapshot("s1"))
+    second, third = (accept("snapshot", name).model_copy(update={"most_snapshots": 2}) for name in ("c2", "c3"))
+    log.do(second)
+    with pytest.raises(Verdict, match=r"snapshot\.quota") as caught:
+        log.do(third)
+    assert "guest allows 2 snapshots of a machine, and there are 2" in caught.value.problems[0].message
+    assert log.names(second) == []
+    log.do(snapshot("s2", "c2"))
+    log.do(c.RecordDropped(snapshot_id="s1"))
+    assert log.names(third) == ["command_accepted"]
+
+
+def test_a_machine_that_is_restored_running_has_the_forwards_that_were_opened_then() -> None:
+    log = running(snapshot(), accept("restore", snapshot_id="s1"), BEGIN)
+    again = PortForward(guest_port=80, host_port=40001)
+    log.do(c.RecordRestored(snapshot_id="s1", running=True, seconds=1.0, forwards=(again,), command_id="c1"))
+    assert (log.state.status, log.state.forwards) == ("running", (again,))
+
+
 def test_a_restored_machine_is_as_its_snapshot_says() -> None:
     log = running(snapshot(), accept("restore", snapshot_id="s1"), BEGIN)
     log.do(c.RecordRestored(snapshot_id="s1", running=False, seconds=1.0, command_id="c1"))
