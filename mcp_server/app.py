@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from mcp_server.auth import BearerAuth
+from mcp_server.batches import Batches
 from mcp_server.bodies import SoundBodies
 from mcp_server.server import build_server
 from mcp_server.sse import sse_routes
@@ -41,6 +42,7 @@ def build_app(factory: Factory) -> Starlette:
             Middleware(BearerAuth, factory=factory),
             Middleware(SealedSessions, factory=factory),
             Middleware(SoundBodies),
+            Middleware(Batches, factory=factory),
         ],
         routes=[Route("/healthz", _alive), *stream.routes, *sse],
     )

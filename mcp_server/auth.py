@@ -40,7 +40,7 @@ class BearerAuth:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        network, place = network_of(_address(scope, headers)), scope["path"]
+        network, place = network_of_scope(scope), scope["path"]
         with ExitStack() as stack:
             try:
                 credential, guest = bearer(headers.get("authorization")), headers.get("x-guest-id")
@@ -63,6 +63,11 @@ class BearerAuth:
             await self._app(scope, receive, send)
         finally:
             auth_context_var.reset(reset)
+
+
+def network_of_scope(scope: Scope) -> str:
+    """Tell from which network a request comes."""
+    return network_of(_address(scope, Headers(scope=scope)))
 
 
 def _refused(verdict: Verdict) -> Response:
