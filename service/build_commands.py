@@ -46,7 +46,8 @@ async def retry_build(factory: Factory, caller: Caller, build_id: str, *, reques
     problems = await builds_left(factory, caller)
     if problems:
         raise Verdict(*problems)
-    await factory.workflows.retry_build(build_id, RetryCommand(command_id=command_id, requested_by=caller.subject))
+    command = RetryCommand(command_id=command_id, requested_by=caller.subject, generation=state.generation)
+    await factory.workflows.retry_build(build_id, command)
     return await _after(factory, caller, state)
 
 

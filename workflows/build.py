@@ -68,10 +68,10 @@ class BuildWorkflow:
 
     @workflow.signal
     def retry(self, command: RetryCommand | None = None) -> None:
-        """Go on from the failed step. Ignored while the build is not parked, and when it is a repeat."""
+        """Go on from the failed step. Ignored when it is a repeat, or not meant for this try's failure."""
         command = command or RetryCommand()
         repeated = bool(command.command_id) and command.command_id in self._commands
-        if self._parked and self._retry is None and not repeated:
+        if self._retry is None and not repeated and self._meant(command):
             self._retry = command
 
     @workflow.signal
@@ -202,12 +202,28 @@ class BuildWorkflow:
             self._request.build_id,
             RetryBuild(generation=generation, requested_by=command.requested_by, command_id=command_id),
         )
+        if self._cancel is not None and workflow.patched("cancel-after-retry"):
+            raise asyncio.CancelledError  # the next run would not hear of it
         resume = Resume(
             generation=generation,
             finished=self._pipeline.finished,
             commands=(*self._commands, command_id)[-_COMMANDS_KEPT:],
         )
         workflow.continue_as_new(BuildInput(request=self._request, resume=resume, terms=self._start.terms))
+
+    def _meant(self, command: RetryCommand) -> bool:
+        """Tell whether the command is for the failure of this try.
+
+        The log has the failure before the workflow parks, and much later when the worker dies in between: a command
+        that names this try waits for the parking. One without a name is taken while the build is parked.
+        """
+        if command.generation is None:
+            return self._parked
+        if not workflow.patched("retry-generation"):
+            return False  # the code before dropped what had a field that it did not know
+        # After a reset by hand the log may be ahead of the workflow.
+        ahead = self._parked and command.generation > self._generation
+        return command.generation == self._generation or ahead
 
     async def _cancelled(self) -> BuildOutcome:
         """Give back what the build holds, then record its end; a cancelled workflow may still do both."""

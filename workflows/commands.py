@@ -7,10 +7,14 @@ from domain.model import Value
 
 
 class RetryCommand(Value):
-    """Go on from the failed step. The stock CLI may leave the whole command out."""
+    """Go on from the failed step. The stock CLI may leave the whole command out.
+
+    `generation` is the try whose failure was seen; with it the command never retries a later one.
+    """
 
     command_id: str = ""
     requested_by: str = "signal"
+    generation: int | None = None
 
 
 class CancelCommand(Value):

@@ -20,12 +20,14 @@ from domain.verification import Reuse, VerificationReport
 
 
 class FakeRecording:
-    """Keeps one stream per build."""
+    """Keeps one stream per build. After it wrote a command of the kind `silent_after` it answers on `speak`."""
 
     def __init__(self) -> None:
         self.streams: dict[str, list[BuildEvent]] = defaultdict(list)
         self._grown = asyncio.Condition()
         self.refusal: Verdict | None = None
+        self.silent_after = ""
+        self.speak = asyncio.Event()
 
     @activity.defn(name=RECORD_BUILD)
     async def record_build(self, request: RecordInput) -> RecordResult:
@@ -37,6 +39,8 @@ class FakeRecording:
         stream.extend(new)
         async with self._grown:
             self._grown.notify_all()
+        if self.silent_after == request.command.kind:
+            await self.speak.wait()
         return RecordResult(version=len(stream), appended=len(new))
 
     @activity.defn(name=FIND_EVIDENCE)

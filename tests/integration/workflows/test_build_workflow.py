@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 
 from domain.build.inputs import BuildRequest, QueueTerms
@@ -123,6 +124,74 @@ async def test_a_verdict_parks_at_once_and_a_retry_keeps_the_finished_steps(fact
     names = factory.recording.names("verdict")
     assert names.count("build.retried.v1") == 1
     assert factory.recording.state("verdict").generation == 1
+
+
+async def test_a_retry_that_comes_before_the_build_parks_is_kept_when_it_names_the_try(factory: Factory) -> None:
+    factory.host.failures["build_package_layer"] = [Verdict.because("package.install_failed", "postinst failed")]
+    factory.host.hold = "build_package_layer"
+    async with factory.running():
+        handle = await factory.start("early")
+        await asyncio.wait_for(factory.host.held.wait(), 30)
+        await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c1", generation=0))
+        factory.host.hold = ""
+        assert (await outcome(handle)).status == "completed"
+    assert factory.recording.names("early").count("build.retried.v1") == 1
+    assert factory.recording.state("early").last_command == "c1"
+
+
+async def heard(handle: WorkflowHandle[BuildWorkflow, BuildOutcome], signal: str) -> None:
+    """Wait until the workflow has that signal: a task that only waits for the log is renewed after eight seconds."""
+    async with asyncio.timeout(30):
+        while True:
+            events = (await handle.fetch_history()).events
+            names = [event.workflow_execution_signaled_event_attributes.signal_name for event in events]
+            after = events[names.index(signal) if signal in names else len(events) :]
+            if any(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED for event in after):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_retry_that_comes_while_the_failure_is_written_is_not_lost(factory: Factory) -> None:
+    factory.host.failures["resolve_recipe"] = [Verdict.because("package.not_found", "no such package")]
+    factory.recording.silent_after = "fail"
+    async with factory.running():
+        handle = await factory.start("orphan")
+        await until_status(factory, "orphan", "failed")
+        await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c1", generation=0))
+        await heard(handle, "retry")
+        factory.recording.speak.set()
+        assert (await outcome(handle)).status == "completed"
+    assert factory.recording.names("orphan").count("build.failed.v1") == 1
+
+
+async def test_a_cancel_that_comes_while_a_retry_is_written_is_not_lost(factory: Factory) -> None:
+    factory.host.failures["resolve_recipe"] = [Verdict.because("package.not_found", "no such package")]
+    factory.recording.silent_after = "retry"
+    async with factory.running():
+        handle = await factory.start("both")
+        await until_status(factory, "both", "failed")
+        await handle.signal("retry")
+        await until_status(factory, "both", "pending")
+        await handle.signal("cancel")
+        await heard(handle, "cancel")
+        factory.recording.speak.set()
+        assert (await outcome(handle)).status == "cancelled"
+
+
+async def test_a_retry_of_an_earlier_failure_does_not_retry_a_later_one(factory: Factory) -> None:
+    wrong = Verdict.because("package.install_failed", "postinst failed")
+    factory.host.failures["build_package_layer"] = [wrong, wrong]
+    async with factory.running():
+        handle = await factory.start("stale")
+        await until_status(factory, "stale", "failed")
+        await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c1", generation=0))
+        await until_status(factory, "stale", "building")
+        await until_status(factory, "stale", "failed")
+        await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c2", generation=0))
+        await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c3", generation=1))
+        assert (await outcome(handle)).status == "completed"
+    assert factory.recording.state("stale").last_command == "c3"
+    assert factory.recording.state("stale").generation == 2
 
 
 async def test_a_fault_is_tried_again_without_anybody_asking(factory: Factory) -> None:

@@ -25,6 +25,13 @@ async def test_a_failed_build_goes_on(world: World) -> None:
     assert (view.status, view.visible, view.failure) == ("pending", True, None)
 
 
+async def test_a_retry_names_the_try_whose_failure_was_seen(world: World) -> None:
+    again = failed(ID).model_copy(update={"generation": 1})
+    world.build(failed(ID), retried("x"), again, build_id=ID)
+    await retry_build(world.factory, OPERATOR, ID)
+    assert [command.generation for _, command in world.workflows.retries] == [1]
+
+
 async def test_a_retry_that_does_not_show_yet_says_so(world: World) -> None:
     world.build(failed(ID), build_id=ID)
     view = await retry_build(world.factory, OPERATOR, ID)
