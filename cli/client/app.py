@@ -223,10 +223,19 @@ def recipe_delete(
     run(partial(changes.delete_recipe, name=name, yes=yes), as_json=as_json)
 
 
-def rerun(build_id: BuildId, *, wait: Wait = False, as_json: AsJson = False) -> None:
+def rerun(
+    build_id: BuildId,
+    *,
+    wait: Wait = False,
+    request_key: Annotated[
+        str | None, typer.Option(help="A name for this request: repeating it starts nothing new.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Build a build's recipe again, with the very same packages (of today: build build:ID)."""
     followed = builds.Followed()
-    command = partial(builds.rerun_build, given=build_id, wait=wait, followed=followed)
+    asked = builds.Asked(request_key=request_key)
+    command = partial(builds.rerun_build, given=build_id, asked=asked, wait=wait, followed=followed)
     run(command, as_json=as_json, on_interrupt=followed.farewell)
 
 

@@ -57,9 +57,11 @@ async def start_build(
     return await _start(session, output, question, asked=asked, wait=wait, followed=followed)
 
 
-async def rerun_build(session: Tools, output: Output, given: str, *, wait: bool, followed: Followed) -> int:
+async def rerun_build(
+    session: Tools, output: Output, given: str, *, asked: Asked, wait: bool, followed: Followed
+) -> int:
     """Build another build's recipe again; with `wait` follow it to its end."""
-    return await _start(session, output, {"rerun_of": given}, asked=Asked(), wait=wait, followed=followed)
+    return await _start(session, output, {"rerun_of": given}, asked=asked, wait=wait, followed=followed)
 
 
 async def _start(

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from cli.client import builds, evidence, logs, recipe_changes, recipes
 from cli.client.failures import ToolFailed, Unreachable, UsageFailure
 from cli.client.output import Output
+from cli.main import build_app
 from domain.errors import Problem
 from tests.fakes.tools import BUILD_ID, Answer, FakeTools, build_view, completed_view, failed_view
 
@@ -286,9 +288,19 @@ async def test_deleting_a_recipe_asks_first() -> None:
 
 async def test_a_build_is_run_again_by_its_name() -> None:
     tools = FakeTools(create_build=build_view())
-    assert await builds.rerun_build(tools, Screen().output, "latest", wait=False, followed=builds.Followed()) == 0
-    assert tools.asked[0][1]["rerun_of"] == "latest"
+    asked = builds.Asked(request_key="k")
+    rerun = builds.rerun_build(tools, Screen().output, "latest", asked=asked, wait=False, followed=builds.Followed())
+    assert await rerun == 0
+    assert (tools.asked[0][1]["rerun_of"], tools.asked[0][1]["request_key"]) == ("latest", "k")
     assert "recipe" not in tools.asked[0][1]
+
+
+@pytest.mark.parametrize("words", [["build"], ["rerun"], ["vm", "create"]])
+def test_what_is_repeated_with_a_request_key_takes_one(words: list[str]) -> None:
+    result = CliRunner().invoke(build_app(), [*words, "--request-key", "k", "--help"])
+    assert result.exit_code == 0
+    wrong = CliRunner().invoke(build_app(), [*words, "latest", "--request-key"])
+    assert "requires an argument" in wrong.output
 
 
 async def test_evidence_that_is_not_sound_ends_with_one() -> None:
