@@ -3,6 +3,7 @@
 Objects are named by their digest, so publishing again finds them there and only reads them again.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from infra.log_layout import decode_records, job_prefix
 from infra.ports import ObjectInfo, ObjectStore
 
 _PAGE = 1000
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 0.0)  # seconds after each try to read a part of the log
 _CONTENT_TYPES = {
     "iso": "application/vnd.efi.iso",
     "recipe": "application/json",
@@ -64,7 +66,7 @@ class ObjectPublisher:
         images = tuple(documents.honest(artifact, request.reports) for artifact in request.artifacts)
         artifacts = [*images, *await self._documents(request, images)]
         async with open_workspace(self._home, request.job.job_id, "publish") as work:
-            artifacts.append(Artifact(kind="log", name="build.log", blob=await self._build_log(request, work)))
+            artifacts.append(Artifact(kind="log", name="build.log", blob=await self._build_log(request, work, log)))
             artifacts += await self._evidence(request, work)
         sums = await self._store.add(documents.checksums(artifacts))
         artifacts.append(Artifact(kind="manifest", name="SHA256SUMS", blob=sums))
@@ -89,13 +91,29 @@ class ObjectPublisher:
             Artifact(kind="report", name="verification.json", blob=await add(verified)),
         ]
 
-    async def _build_log(self, request: PublishInput, work: Path) -> Blob:
+    async def _build_log(self, request: PublishInput, work: Path, log: StepLog) -> Blob:
         path = work / "build.log"
         with path.open("wb") as file:
             async for info in self._list(job_prefix(request.job.job_id)):
-                with _listed(info.key):
-                    file.writelines(documents.log_lines(decode_records(await self._objects.get(info.key))))
+                file.writelines(await self._part_of_log(info.key, log))
         return await self._store.adopt(path)
+
+    async def _part_of_log(self, key: str, log: StepLog) -> list[bytes]:
+        """Read a part of the log. One that stays unreadable while others can be read is said to be so.
+
+        A store whose disk was full may have lost a small object for good, and finished images are not to wait for it.
+        """
+        reason = ""
+        for pause in _PAUSES:
+            try:
+                with _listed(key):
+                    return list(documents.log_lines(decode_records(await self._objects.get(key))))
+            except Fault as fault:
+                reason = str(fault)
+                await asyncio.sleep(pause)
+        await self._objects.list(key)  # raises if the whole store is away
+        log.line(f"A part of the log is left out: {reason}")
+        return [documents.missing_part(key)]
 
     async def _evidence(self, request: PublishInput, work: Path) -> list[Artifact]:
         found: list[Artifact] = []

@@ -101,6 +101,11 @@ def log_lines(records: Iterable[LogRecord]) -> Iterator[bytes]:
             yield f"{at.removesuffix('+00:00')}Z {record.step}: {_indented(record.text)}\n".encode()
 
 
+def missing_part(key: str) -> bytes:
+    """Stand in a job's log for a part that the object store does not give back."""
+    return f"[a part of the log, {key}, could not be read]\n".encode()
+
+
 def _indented(text: str) -> str:
     """Keep a text of several lines from looking like several records."""
     return clean_untrusted(text).replace("\n", "\n    ")

@@ -177,12 +177,29 @@ async def test_evidence_becomes_files_of_the_build(bench: Bench) -> None:
 async def test_what_is_listed_and_is_not_there_is_a_fault_of_the_factory(tmp_path: Path) -> None:
     objects = ListsWrongly()
     bench = Bench(tmp_path, objects)
-    await put_log(objects, "boot", "Starting.")
-    objects.instead = f"logs/{JOB.job_id}/elsewhere"
+    await objects.put(f"evidence/{JOB.job_id}/0/machine/screenshot.png", b"\x89PNG")
+    objects.instead = f"evidence/{JOB.job_id}/0/elsewhere"
 
     with pytest.raises(Fault) as caught:
         await bench.publish()
     assert caught.value.code == "objects.unavailable"
+
+
+async def test_a_part_of_the_log_that_stays_unreadable_is_named_and_does_not_hold_up_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.imaging.publish._PAUSES", (0.0, 0.0))
+    objects = FakeObjectStore()
+    bench = Bench(tmp_path, objects)
+    lost = f"logs/{JOB.job_id}/{JOB.log_label('base_layer')}/0001/00000000"
+    await objects.put(lost, b"\xff")
+    await put_log(objects, "boot", "Starting.")
+
+    result = await bench.publish()
+
+    lines = content(bench, named(result, "build.log")).decode().splitlines()
+    assert lines == [f"[a part of the log, {lost}, could not be read]", "2023-11-14T22:13:20.000Z boot: Starting."]
+    assert any("left out" in line for line in bench.log.lines)
 
 
 async def test_publishing_again_sends_nothing_twice_and_reads_everything_again(bench: Bench) -> None:
