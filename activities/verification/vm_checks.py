@@ -8,11 +8,13 @@ from activities.verification.assertions import check_of
 from activities.verification.assertions.commands import Run
 from activities.verification.check import Check
 from activities.verification.files import fetch, put
-from activities.verification.ports import Guest, VmGuests
+from activities.verification.ports import VmGuests
 from activities.verification.programs import once
 from activities.verification.runner import SETTLE_SECONDS, CheckRunner, Progress
 from activities.verification.suites import boot, login, network, packages, services
 from activities.verification.vm_models import CheckVm, DefaultSuite, RunStep, StepDone, VmChecked
+from activities.vm_ref import VmRef
+from domain.errors import Verdict
 from domain.recipe.schema import Recipe
 from domain.suite.schema import AssertStep, CommandStep, GetFileStep, PutFileStep, WaitStep
 from domain.verification import AssertionResult
@@ -21,6 +23,8 @@ from infra.ports import ObjectStore
 # All results of one call have to fit into one payload of 2 MB.
 _TEXT_OF_ALL = 800_000
 _LEAST_TEXT = 200
+_LOOK_AGAIN = 1.0
+_ENDED = frozenset({"guest.panicked", "guest.off"})
 
 _OF_RECIPE: dict[DefaultSuite, Callable[[Recipe], tuple[Check, ...]]] = {
     "login": login.checks,
@@ -46,16 +50,19 @@ class VmChecker:
             Fault: the hypervisor does not answer.
 
         """
-        guest = await self.guests.vm_guest(request.vm)
         recipe = None if request.recipe is None else Recipe.model_validate(request.recipe)
         progress = Progress(log, request.label)
         first = (boot.started(recipe),) if "boot" in request.defaults else ()
         rest = (*_defaults(request, recipe), *(check_of(c.assertion, c.suite) for c in request.checks))
         progress.expect(len(first) + len(rest))
         # The rest comes after the first one: that waits until the start is over.
-        results = await self.runner.run(guest, first, progress, settle=0.0)
         settle = SETTLE_SECONDS[request.accelerator] if request.settle is None else request.settle
-        results += await self.runner.run(guest, rest, progress, settle=settle)
+        if first:
+            guest = await self.guests.vm_guest(request.vm)
+            results = await self.runner.run(guest, first, progress, settle=0.0)
+            results += await self.runner.run(guest, rest, progress, settle=settle)
+        else:
+            results = await self._patiently(request.vm, rest, progress, settle)
         log.line(f"{request.label}: {sum(r.passed for r in results)} of {len(results)} assertions hold")
         return VmChecked(results=_fitting(results))
 
@@ -67,24 +74,50 @@ class VmChecker:
             Fault: the hypervisor or the object store does not answer.
 
         """
-        guest = await self.guests.vm_guest(request.vm)
         match request.step:
             case PutFileStep():
+                guest = await self.guests.vm_guest(request.vm)
                 done = StepDone(result=await put(guest, request.step, request.suite))
             case GetFileStep():
+                guest = await self.guests.vm_guest(request.vm)
                 prefix = f"artifacts/{request.run_id}/{request.label}"
                 done = await fetch(guest, request.step, request.suite, self.objects, prefix)
             case AssertStep() | WaitStep() | CommandStep():
-                return StepDone(result=await self._asked(guest, request, log))
+                return StepDone(result=await self._asked(request, log))
         Progress(log, request.label).done(done.result)
         return done
 
-    async def _asked(self, guest: Guest, request: RunStep, log: StepLog) -> AssertionResult:
-        check = _check_of(request)
+    async def _asked(self, request: RunStep, log: StepLog) -> AssertionResult:
         settle = SETTLE_SECONDS[request.accelerator]
-        progress = Progress(log, request.label)
-        (result,) = await self.runner.run(guest, (check,), progress, settle=settle)
+        (result,) = await self._patiently(request.vm, (_check_of(request),), Progress(log, request.label), settle)
         return result
+
+    async def _patiently(
+        self, vm: VmRef, checks: tuple[Check, ...], progress: Progress, settle: float
+    ) -> list[AssertionResult]:
+        """Ask; look for a guest that cannot be asked, which may be restarting, as long as the first check has time."""
+        deadline = self.runner.clock() + (checks[0].within or 0.0 if checks else 0.0)
+        while True:
+            try:
+                guest = await self.guests.vm_guest(vm)
+                return await self.runner.run(
+                    guest, _shortened(checks, deadline - self.runner.clock()), progress, settle=settle
+                )
+            except Verdict as error:
+                if not _may_come_back(error) or self.runner.clock() >= deadline:
+                    raise
+            await self.runner.pause(_LOOK_AGAIN)
+
+
+def _may_come_back(error: Verdict) -> bool:
+    return error.code.startswith("guest.") and error.code not in _ENDED
+
+
+def _shortened(checks: tuple[Check, ...], left: float) -> tuple[Check, ...]:
+    """Give the first check no more time than it has left."""
+    if not checks or checks[0].within is None:
+        return checks
+    return (replace(checks[0], within=max(0.0, left)), *checks[1:])
 
 
 def _defaults(request: CheckVm, recipe: Recipe | None) -> tuple[Check, ...]:

@@ -123,6 +123,52 @@ async def test_waiting_for_a_claim_ends_with_its_time() -> None:
     assert len(guest.rounds) == 8
 
 
+class Restarting:
+    """A VM whose guest cannot be reached the first times, as while it restarts."""
+
+    def __init__(self, guest: Guest, times: int, code: str = "guest.unreachable") -> None:
+        self._guest, self._times, self._code = guest, times, code
+
+    async def vm_guest(self, vm: VmRef) -> Guest:
+        self._times -= 1
+        if self._times >= 0:
+            raise Verdict.because(self._code, "it does not answer")
+        return self._guest
+
+
+def restarting(times: int, code: str = "guest.unreachable") -> VmChecker:
+    clock = Clock()
+    guest = ScriptedGuest(lambda _: Answer(status=0, out="644|root|0|root|0|regular file\n"))
+    return VmChecker(Restarting(guest, times, code), FakeObjectStore(), CheckRunner(clock, clock.pause))
+
+
+FILE = {"type": "file_exists", "params": {"path": "/f"}}
+WAIT = {"action": "wait", "within": 20, "until": FILE}
+CLAIM = {"action": "assert", "assertion": {**FILE, "within": 20}}
+
+
+@pytest.mark.parametrize("step", [WAIT, CLAIM])
+async def test_a_guest_that_restarts_is_waited_for_until_the_deadline(step: dict[str, Any]) -> None:
+    request = RunStep(vm=VM, run_id="r1", label="l", suite="case", step=STEP.validate_python(step))
+    assert (await restarting(10).step(request, Lines())).result.passed
+    with pytest.raises(Verdict, match=r"guest\.unreachable"):
+        await restarting(40).step(request, Lines())
+    with pytest.raises(Verdict, match=r"guest\.panicked"):
+        await restarting(1, "guest.panicked").step(request, Lines())
+    asked = CheckVm.model_validate(
+        {"vm": VM, "run_id": "r1", "label": "l", "checks": [claim("file_exists", params={"path": "/f"}, within=20)]}
+    )
+    assert (await restarting(10).check(asked, Lines())).results[0].passed
+
+
+async def test_what_has_no_deadline_is_not_waited_for() -> None:
+    asked = CheckVm.model_validate(
+        {"vm": VM, "run_id": "r1", "label": "l", "checks": [claim("file_exists", params={"path": "/f"})]}
+    )
+    with pytest.raises(Verdict, match=r"guest\.unreachable"):
+        await restarting(1).check(asked, Lines())
+
+
 async def test_a_command_is_judged_by_status_and_output() -> None:
     guest = ScriptedGuest(lambda _: Answer(status=0, out="status 2\nmatches no\n\nboom\n"))
     done = await stepped(guest, action="command", argv=["/opt/check", "--all"], matches="ok$")
