@@ -4,7 +4,7 @@ from typing import Protocol
 
 from domain.suite.commands import AnySuiteCommand
 from domain.suite.state import SuiteState
-from domain.test_run.inputs import RunKind, RunRequest
+from domain.test_run.inputs import RunKind, RunPlan, RunRequest
 from domain.test_run.state import RunState, RunStatus
 from domain.test_run.views import RunPage
 from event_store.models.suites import SuiteStatePage
@@ -48,6 +48,10 @@ class RunReads(Protocol):
 
     async def previous(self, run: RunState) -> RunState | None:
         """Return the run before this one of the same suite, machine or name that came to a verdict."""
+        ...
+
+    async def last(self, plan: RunPlan) -> RunState | None:
+        """Return the run that a new one with this plan would have as its `previous`."""
         ...
 
 

@@ -46,7 +46,6 @@ async def plan_of_suite(factory: Factory, caller: Caller, state: SuiteState, ask
     parsed = parse_suite(state.document, given)
     async with factory.reads.org(caller.org_id) as reads:
         targets = await targets_of(reads, state.bindings)
-        last = (await reads.test_runs.page(limit=1, kind="suite", target_id=state.suite_id)).runs
     readiness = judge(parsed, targets)
     if not readiness.ready:
         why = f"the suite cannot be run yet: {len(readiness.problems)} thing(s) stand in the way"
@@ -60,8 +59,16 @@ async def plan_of_suite(factory: Factory, caller: Caller, state: SuiteState, ask
         hold_seconds=ask.hold_minutes * 60,
         rerun_of=ask.rerun_of,
     )
-    previous = ask.rerun_of or next((run.run_id for run in last), None)
-    return plan.model_copy(update={"previous": previous})
+    return await _compared(factory, caller, plan, ask.rerun_of)
+
+
+async def _compared(factory: Factory, caller: Caller, plan: RunPlan, with_run: str | None = None) -> RunPlan:
+    """Name the run that the report compares with: the one said, else the last that came to a verdict."""
+    if with_run is None:
+        async with factory.reads.org(caller.org_id) as reads:
+            last = await reads.test_runs.last(plan)
+        with_run = None if last is None else last.run_id
+    return plan.model_copy(update={"previous": with_run})
 
 
 async def _before(factory: Factory, caller: Caller, state: SuiteState, run_id: str | None) -> RunState | None:
@@ -85,9 +92,11 @@ def _selection(ask: SuiteRunAsk, before: RunState | None) -> Selection:
         return Selection(cases=ask.cases, tags=ask.tags)
     again = tuple(case.name for case in before.cases if case.status != "passed" and case.kind in {"case", "predefined"})
     if not again:
+        around = [f"`{case.name}`" for case in before.cases if case.status in {"failed", "error"}]
+        but = f" Only {' and '.join(around)} did not pass, which cannot be run alone." if around else ""
         raise Verdict.because(
             "test_run.nothing_failed",
-            "Every case of that run passed: there is nothing to run again.",
+            f"Every case of that run passed: there is nothing to run again.{but}",
             path="rerun_of",
             next="Leave rerun_of out to run the whole suite.",
         )
@@ -121,7 +130,8 @@ async def plan_of_build(factory: Factory, caller: Caller, build_id: str, hold_se
         verification="verified" if target.verified else "unverified",
         recipe=build.recipe,
     )
-    return plan_verification(target.name, RunTarget(kind="build", id=build_id), machine, hold_seconds=hold_seconds)
+    plan = plan_verification(target.name, RunTarget(kind="build", id=build_id), machine, hold_seconds=hold_seconds)
+    return await _compared(factory, caller, plan)
 
 
 async def plan_of_vm(factory: Factory, caller: Caller, vm_id: str) -> RunPlan:
@@ -150,4 +160,5 @@ async def plan_of_vm(factory: Factory, caller: Caller, vm_id: str) -> RunPlan:
         recipe=None if build is None else build.recipe,
         firmware=vm.spec.firmware,
     )
-    return plan_verification(vm.spec.name, RunTarget(kind="vm", id=vm_id), machine)
+    plan = plan_verification(vm.spec.name, RunTarget(kind="vm", id=vm_id), machine)
+    return await _compared(factory, caller, plan)

@@ -133,7 +133,8 @@ class Case(Value):
 class Suite(Value):
     """Cases on named machines. `predefined` tests run on every machine, before the cases.
 
-    `setup` runs before all cases, and if it fails none of them runs; `teardown` runs in any event.
+    `setup` runs before all cases, and if it fails none of them runs; `teardown` runs after them whatever
+    came of them, but not in a run that ends early (an error, a lost machine, a cancel).
     """
 
     name: SuiteName

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from domain.canonical import digest
 from domain.test_run.events import TEST_RUN_EVENTS
-from domain.test_run.inputs import RunKind
+from domain.test_run.inputs import RunKind, RunPlan
 from domain.test_run.state import RunState, RunStatus, evolve
 from domain.test_run.summary import summarise
 from domain.test_run.views import RunPage, RunSummary
@@ -137,19 +137,20 @@ class RunQueries:
 
         Of the same suite; or of the same machine; or of any build of the same name.
         """
-        same = "target_id" if run.plan.target.kind in {"suite", "vm"} else "name"
+        return await self._last(run.plan, SQL("(created_at, run_id) < (%s, %s)"), run.requested_at, run.run_id)
+
+    async def last(self, plan: RunPlan) -> RunState | None:
+        """Read the run that one with this plan would be compared with if it were asked for now: see `previous`."""
+        return await self._last(plan, SQL("true"))
+
+    async def _last(self, plan: RunPlan, before: Composable, *values: object) -> RunState | None:
+        same = "target_id" if plan.target.kind in {"suite", "vm"} else "name"
         found = await self._connection.execute(
             SQL(
                 "SELECT state::text AS state FROM read_model.test_runs WHERE kind = %s AND {} = %s "
-                "AND status IN ('passed', 'failed') AND (created_at, run_id) < (%s, %s) "
-                "ORDER BY created_at DESC, run_id DESC LIMIT 1"
-            ).format(Identifier(same)),
-            (
-                run.plan.kind,
-                run.plan.target.id if same == "target_id" else run.plan.name,
-                run.requested_at,
-                run.run_id,
-            ),
+                "AND status IN ('passed', 'failed') AND {} ORDER BY created_at DESC, run_id DESC LIMIT 1"
+            ).format(Identifier(same), before),
+            (plan.kind, plan.target.id if same == "target_id" else plan.name, *values),
         )
         row = await found.fetchone()
         return None if row is None else RunState.model_validate_json(row["state"])

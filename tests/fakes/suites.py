@@ -183,5 +183,15 @@ class FakeRunReads:
     async def previous(self, run: RunState) -> RunState | None:
         mine = self._mine
         place = next((i for i, state in enumerate(mine) if state.run_id == run.run_id), 0)
-        same = [s for s in mine[:place] if s.plan.target.id == run.plan.target.id and s.status in {"passed", "failed"}]
+        return self._last(run.plan, mine[:place])
+
+    async def last(self, plan: RunPlan) -> RunState | None:
+        return self._last(plan, self._mine)
+
+    @staticmethod
+    def _last(plan: RunPlan, states: list[RunState]) -> RunState | None:
+        def of(p: RunPlan) -> tuple[str, str]:
+            return p.kind, p.target.id if p.target.kind in {"suite", "vm"} else p.name
+
+        same = [s for s in states if of(s.plan) == of(plan) and s.status in {"passed", "failed"}]
         return same[-1] if same else None

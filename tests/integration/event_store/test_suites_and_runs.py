@@ -153,3 +153,6 @@ async def test_a_verification_is_compared_with_the_one_before_of_the_same_name(
         previous = await reads.test_runs.previous(newest)
         assert previous is not None
         assert previous.run_id == ids[0]
+        last = await reads.test_runs.last(newest.plan)
+        assert last is not None
+        assert last.run_id == ids[1]

@@ -191,6 +191,38 @@ async def test_a_rerun_is_of_what_did_not_pass_with_the_same_parameters(world: W
     assert ("web", "fixed") in {(change.name, change.change) for change in view.comparison.changes}
 
 
+async def test_a_rerun_of_a_run_whose_teardown_alone_failed_is_told_so(world: World) -> None:
+    document = {**SUITE, "teardown": [{"action": "command", "command": "false"}]}
+    suite_id = await bound(world)
+    await update_suite(world.factory, OPERATOR, suite_id, document)
+    run = await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
+    passed = [c for name in ("boot@primary", "web") for c in ended_case(name)]
+    world.tests.tell(run.run_id, *passed, *ended_case("teardown", passed=False), FinishRun())
+    with pytest.raises(Verdict, match=r"Only `teardown` did not pass") as caught:
+        await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk(rerun_of=run.run_id))
+    assert caught.value.code == "test_run.nothing_failed"
+
+
+async def test_a_run_is_compared_with_the_last_that_came_to_a_verdict(world: World) -> None:
+    suite_id = await bound(world)
+    first = await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
+    world.tests.tell(first.run_id, *ended_case("boot@primary"), *ended_case("web"), FinishRun())
+    stopped = await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
+    world.tests.tell(stopped.run_id, CancelRun(requested_by="me", reason="x"))
+    await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
+    await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
+    assert [run.plan.previous for run in world.tests.started] == [None, *[first.run_id] * 3]
+
+
+async def test_a_builds_verification_is_compared_with_the_one_before(world: World) -> None:
+    ask = VerificationAsk(build_id=built(world))
+    first = await run_verification(world.factory, OPERATOR, ask)
+    cases = [case.name for case in world.tests.started[0].plan.cases]
+    world.tests.tell(first.run_id, *(c for name in cases for c in ended_case(name)), FinishRun())
+    await run_verification(world.factory, OPERATOR, ask)
+    assert [run.plan.previous for run in world.tests.started] == [None, first.run_id]
+
+
 async def test_a_caller_whose_plan_is_small_is_told_so_before_anything_is_started(world: World) -> None:
     suite_id = await bound(world)
     guest = OPERATOR.model_copy(update={"plan": "guest"})
