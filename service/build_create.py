@@ -1,9 +1,11 @@
 """Starting a build, once for each request key."""
 
 import re
+from typing import Any
 
 from domain.artifacts import LOCK, Blob
 from domain.build.inputs import BuildPriority, BuildRequest, OnConflict, VerifyPolicy
+from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
 from domain.model import Value
@@ -15,10 +17,10 @@ from service.build_progress import view_of
 from service.build_queue import queue_terms
 from service.build_view import accepted
 from service.factory import Factory
-from service.ids import derived_id
+from service.ids import derived_id, is_build_id
 from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
-from service.recipe_source import RecipeDocument, canonical_recipe, recipe_of_build, understood
+from service.recipe_source import RecipeDocument, canonical_recipe, is_name, recipe_of_build, understood
 from service.recipe_text import read_recipe
 
 TOOL = "create_build"
@@ -50,7 +52,8 @@ async def create_build(
     With `rerun_of` instead of a recipe, that build's recipe is built again with the very same packages.
 
     The same request key with the same input gives the same build, `replayed`; nothing is started
-    twice, whether the first request is done, under way, or its answer was lost.
+    twice, whether the first request is done, under way, or its answer was lost. Names such as `latest`
+    mean then what they meant the first time.
 
     Raises:
         Verdict: what is wrong with the recipe, `concurrency_key.invalid`, `concurrency_key.missing`,
@@ -62,21 +65,16 @@ async def create_build(
     require(caller, TOOL)
     wishes = wishes or BuildWishes()
     _refuse_wrong_key(wishes)
-    retry_of, rerun_of = wishes.retry_of, wishes.rerun_of
-    if rerun_of is not None:
-        rerun_of = await build_id_of(factory, caller, rerun_of)
-    recipe = canonical_recipe(await _recipe(factory, caller, document, rerun_of))
-    if retry_of is not None:
-        retry_of = await build_id_of(factory, caller, retry_of)
-        await visible_build(factory, caller, retry_of)
+    build_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
+    meant = await _meant(factory, caller, document, wishes, None if request_key is None else build_id)
     request = BuildRequest(
-        build_id=factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key),
+        build_id=build_id,
         org_id=caller.org_id,
         requested_by=caller.subject,
         plan=caller.plan,
-        recipe=recipe,
-        retry_of=retry_of,
-        rerun_of=rerun_of,
+        recipe=meant.recipe,
+        retry_of=meant.retry_of,
+        rerun_of=meant.rerun_of,
         verify=wishes.verify,
         priority=wishes.priority,
         concurrency_key=wishes.concurrency_key,
@@ -88,11 +86,46 @@ async def create_build(
     problems = await builds_left(factory, caller)
     if problems:
         raise Verdict(*problems)
-    if rerun_of is not None:
-        request = request.model_copy(update={"lock": await _lock_of(factory, caller, rerun_of)})
-    terms = await queue_terms(factory, caller, str(recipe["name"]))
+    if meant.rerun_of is not None:
+        request = request.model_copy(update={"lock": await _lock_of(factory, caller, meant.rerun_of)})
+    terms = await queue_terms(factory, caller, str(meant.recipe["name"]))
     await factory.workflows.start_build(request, terms)
     return await _started(factory, request)
+
+
+class _Meant(Value):
+    """What the names in a request stand for."""
+
+    recipe: dict[str, Any]
+    retry_of: str | None
+    rerun_of: str | None
+
+
+async def _meant(
+    factory: Factory, caller: Caller, document: RecipeDocument | None, wishes: BuildWishes, repeated: str | None
+) -> _Meant:
+    """Find what the names stand for: what they stood for when the build `repeated` was asked for, if it is there."""
+    then: BuildState | None = None
+    if repeated is not None:
+        async with factory.reads.org(caller.org_id) as reads:
+            then = await reads.builds.get(repeated)
+    rerun_of = await _build_meant(factory, caller, wishes.rerun_of, then.rerun_of if then else None)
+    if then is not None and (is_name(document) or (document is None and rerun_of == then.rerun_of)):
+        recipe = then.recipe
+    else:
+        recipe = canonical_recipe(await _recipe(factory, caller, document, rerun_of))
+    retry_of = await _build_meant(factory, caller, wishes.retry_of, then.retry_of if then else None)
+    if retry_of is not None and then is None:
+        await visible_build(factory, caller, retry_of)
+    return _Meant(recipe=recipe, retry_of=retry_of, rerun_of=rerun_of)
+
+
+async def _build_meant(factory: Factory, caller: Caller, name: str | None, then: str | None) -> str | None:
+    if name is None:
+        return None
+    if then is not None and not is_build_id(name):
+        return then
+    return await build_id_of(factory, caller, name)
 
 
 async def _recipe(factory: Factory, caller: Caller, document: RecipeDocument | None, rerun_of: str | None) -> Recipe:

@@ -42,6 +42,12 @@ async def understood(factory: Factory, caller: Caller, document: RecipeDocument)
     return read_recipe(document)
 
 
+def is_name(document: RecipeDocument | None) -> bool:
+    """Whether it only names a recipe, which may be another one tomorrow."""
+    word = document.strip() if isinstance(document, str) else ""
+    return bool(_NAME.fullmatch(word) or _BUILD.fullmatch(word))
+
+
 async def named_recipe(factory: Factory, caller: Caller, name: str) -> Recipe:
     """Return the recipe of this name.
 

@@ -13,6 +13,7 @@ from domain.plan import Plan, check_quota, check_spec, needs, plan_of
 from domain.verification import Firmware
 from domain.vm.inputs import VmRequest
 from domain.vm.spec import ImageRef, VmSpec
+from domain.vm.state import VmState
 from domain.vm.views import VmView
 from service.allowances import minutes_left
 from service.build_create import VISIBLE_SECONDS
@@ -63,7 +64,8 @@ class _Image(Value):
 async def create_vm(factory: Factory, caller: Caller, wish: VmWish, *, request_key: str | None = None) -> VmView:
     """Ask for a machine and answer with it as soon as the read model shows it, or after two seconds.
 
-    The same request key with the same input gives the same machine, `replayed`.
+    The same request key with the same input gives the same machine, `replayed`, also when its image is gone since or
+    the build's name (`latest`) stands for another one.
 
     Raises:
         Verdict: everything that the plan does not allow (`vm.over_plan`, `vm.quota`), `vm.invalid`,
@@ -73,9 +75,10 @@ async def create_vm(factory: Factory, caller: Caller, wish: VmWish, *, request_k
     """
     require(caller, TOOL)
     plan = plan_of(caller.plan)
-    image = await _image(factory, caller, wish)
-    spec = _spec(caller, plan, wish, image)
     vm_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
+    then = None if request_key is None else await vm_state(factory, caller.org_id, vm_id)
+    image = await _image(factory, caller, wish, then)
+    spec = _spec(caller, plan, wish, image)
     request = VmRequest(
         vm_id=vm_id,
         org_id=caller.org_id,
@@ -130,14 +133,27 @@ async def _refuse_too_much(factory: Factory, caller: Caller, plan: Plan, spec: V
         raise Verdict(*problems)
 
 
-async def _image(factory: Factory, caller: Caller, wish: VmWish) -> _Image:
+async def _image(factory: Factory, caller: Caller, wish: VmWish, then: VmState | None) -> _Image:
+    """Find the image that is meant: that of the machine which was asked for by these words, if it is there already."""
     if (wish.build_id is None) == (wish.image_id is None):
         raise Verdict.because(
             "argument.conflict", "Give either build_id or image_id.", path="build_id", next="Name one of the two."
         )
+    if then is not None and _is_of(then.spec.image, wish):
+        return _Image(
+            ref=then.spec.image, verification=then.verification, firmware=then.spec.firmware, name=then.spec.name
+        )
     if wish.build_id is not None:
         return await _of_build(factory, caller, wish.build_id, wish.artifact or "qcow2")
     return await _of_upload(factory, caller, str(wish.image_id))
+
+
+def _is_of(image: ImageRef, wish: VmWish) -> bool:
+    """Whether an image can be the one that was wished for; a build's name can stand for any."""
+    if wish.build_id is None:
+        return (image.source, image.source_id) == ("image", wish.image_id)
+    named = not is_build_id(wish.build_id) or wish.build_id == image.source_id
+    return image.source == "build" and image.format == (wish.artifact or "qcow2") and named
 
 
 async def _of_build(factory: Factory, caller: Caller, build_id: str, kind: Literal["qcow2", "iso"]) -> _Image:

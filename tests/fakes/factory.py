@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from domain.artifacts import Artifact
+from domain.artifacts import LOCK, Artifact, Blob
 from domain.build import events as e
 from domain.build.commands import DeleteBuild
 from domain.build.decide import decide
@@ -403,8 +403,10 @@ def failed(build_id: str, *problems: Problem, org_id: str = "local") -> e.BuildF
     )  # fmt: skip
 
 
-def published(build_id: str, org_id: str = "local", *, verified: bool = True) -> e.ArtifactsPublished:
-    """Have both images of a build in the object store."""
+def published(
+    build_id: str, org_id: str = "local", *, verified: bool = True, lock: bool = False
+) -> e.ArtifactsPublished:
+    """Have both images of a build in the object store, and the list of its very packages if wanted."""
     verification = "verified" if verified else "unverified"
     artifacts = tuple(
         Artifact.model_validate(
@@ -417,4 +419,6 @@ def published(build_id: str, org_id: str = "local", *, verified: bool = True) ->
         )
         for kind, digest in (("qcow2", "ab"), ("iso", "cd"))
     )
+    if lock:
+        artifacts += (Artifact(kind="manifest", name=LOCK, blob=Blob(digest="ef" * 32, bytes=5)),)
     return e.ArtifactsPublished(build_id=build_id, org_id=org_id, at=NOW, generation=0, artifacts=artifacts)

@@ -8,7 +8,8 @@ from domain.plan import plan_of
 from event_store.models.builds import StepDuration
 from service.admission.credentials import OPERATOR
 from service.build_create import BuildWishes, create_build
-from tests.fakes.factory import STRANGER, World, recipe_document
+from service.recipe_commands import SaveWish, save_recipe
+from tests.fakes.factory import STRANGER, World, published, recipe_document
 
 RECIPE = recipe_document()
 
@@ -159,3 +160,38 @@ async def test_how_long_a_build_will_take_is_told_to_the_queue(world: World) -> 
     world.reads.step_durations = (StepDuration(step="resolve", cached=False, seconds=12, samples=3),)
     await create_build(world.factory, OPERATOR, RECIPE)
     assert [terms.seconds for terms in world.workflows.terms] == [None, 12]
+
+
+BEFORE = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.mark.parametrize("wishes", [BuildWishes(rerun_of="latest"), BuildWishes(retry_of="latest")])
+async def test_a_name_means_in_a_repeat_what_it_meant_the_first_time(world: World, wishes: BuildWishes) -> None:
+    world.build(published(BEFORE, lock=True), build_id=BEFORE)
+    document = None if wishes.rerun_of else RECIPE
+    first = await create_build(world.factory, OPERATOR, document, wishes, request_key="k1")
+    latest = world.build(build_id="ffffffff-ffff-4fff-8fff-ffffffffffff")
+    again = await create_build(world.factory, OPERATOR, document, wishes, request_key="k1")
+    assert (again.build_id, again.replayed) == (first.build_id, True)
+    other = wishes.model_copy(update={"rerun_of": latest} if wishes.rerun_of else {"retry_of": latest})
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, document, other, request_key="k1")
+    assert refusal.value.code == "request_key.reused"
+
+
+async def test_a_repeat_of_a_rerun_needs_the_earlier_build_no_more(world: World) -> None:
+    world.build(published(BEFORE, lock=True), build_id=BEFORE)
+    wishes = BuildWishes(rerun_of=BEFORE)
+    first = await create_build(world.factory, OPERATOR, None, wishes, request_key="k1")
+    del world.reads.builds[BEFORE]
+    again = await create_build(world.factory, OPERATOR, None, wishes, request_key="k1")
+    assert (again.build_id, again.replayed) == (first.build_id, True)
+
+
+async def test_a_recipes_name_means_in_a_repeat_what_it_meant_the_first_time(world: World) -> None:
+    await save_recipe(world.factory, OPERATOR, {**RECIPE, "name": "mine"}, SaveWish())
+    first = await create_build(world.factory, OPERATOR, "mine", request_key="k1")
+    changed = {**RECIPE, "name": "mine", "packages": ["htop"]}
+    await save_recipe(world.factory, OPERATOR, changed, SaveWish(expected_version=1))
+    again = await create_build(world.factory, OPERATOR, "mine", request_key="k1")
+    assert (again.build_id, again.replayed) == (first.build_id, True)

@@ -20,6 +20,7 @@ from tests.fakes.vm_front import PNG, later
 from tests.machines import request
 
 BUILT = "33333333-3333-4333-8333-333333333333"
+NEWER = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 VM = "22222222-2222-4222-8222-222222222222"
 FREE = OPERATOR.model_copy(update={"plan": "free"})
 
@@ -109,6 +110,19 @@ async def test_the_same_key_gives_the_same_machine_and_another_wish_is_refused(b
     again = await create(built, key="k")
     assert (again.vm_id, again.replayed, len(built.vms.requests)) == (first.vm_id, True, 1)
     assert await refused_key(built) == "request_key.reused"
+
+
+async def test_a_repeat_means_the_image_that_it_meant_the_first_time(built: World) -> None:
+    first = await create(built, key="k", build_id="latest")
+    other = built.build(
+        published("ffffffff-ffff-4fff-8fff-ffffffffffff"), build_id="ffffffff-ffff-4fff-8fff-ffffffffffff"
+    )
+    again = await create(built, key="k", build_id="latest")
+    assert (again.vm_id, again.replayed) == (first.vm_id, True)
+    del built.reads.builds[BUILT]
+    assert (await create(built, key="k", build_id=BUILT)).replayed
+    with pytest.raises(Verdict, match=r"request_key\.reused"):
+        await create(built, key="k", build_id=other)
 
 
 async def refused_key(world: World) -> str:
