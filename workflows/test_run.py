@@ -195,7 +195,8 @@ class RunWorkflow:
             except ActivityError as error:
                 workflow.logger.info("no picture of %s: %s", slot, error)
                 continue
-            self._files.append(KeptFile(name=f"{slot}-{len(self._files) + 1}.png", key=picture.key, slot=slot))
+            if picture.key:  # a machine that is off has no screen
+                self._files.append(KeptFile(name=f"{slot}-{len(self._files) + 1}.png", key=picture.key, slot=slot))
             if picture.serial_key is not None:  # it holds all that the one before held
                 log = KeptFile(name=f"serial-{slot}.log", key=picture.serial_key, slot=slot)
                 self._files = [*(file for file in self._files if file.name != log.name), log]

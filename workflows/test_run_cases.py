@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 from workflows import policies
+from workflows.test_run_fate import whose
 from workflows.test_run_machines import RunMachines
 from workflows.test_run_parts import Part, rounds
 
@@ -194,6 +195,9 @@ def _described(result: StepResult, description: str) -> StepResult:
 
 
 def _ended_by(detail: FailureDetail, results: tuple[StepResult, ...]) -> CaseEnd:
+    """Tell a guest that is wrong from a machine that was stopped, leased anew or deleted under the run."""
+    if detail.kind == "verdict" and workflow.patched("machines-taken-away"):
+        detail = whose(detail.problems)
     status = "error" if detail.kind == "fault" else "failed"
     return CaseEnd.model_validate({"status": status, "results": results, "problems": detail.problems})
 

@@ -8,11 +8,13 @@ from typing import Literal
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import (
+    ActivityError,
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
     FailureError,
     WorkflowAlreadyStartedError,
+    is_cancelled_exception,
 )
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle, ParentClosePolicy
 
@@ -22,6 +24,7 @@ from workflows.vm_models import VmBrief, VmInput, VmOutcome
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import FailureDetail, read_failure
+    from activities.verification.vm_models import CheckVm, VmChecked
     from activities.vm_ref import VmRef
     from domain.errors import Problem
     from domain.plan import plan_of
@@ -53,6 +56,7 @@ class RunMachines:
         self._briefs: dict[str, VmBrief] = {}
         self._asked: list[str] = []
         self._children: dict[str, ChildWorkflowHandle[object, VmOutcome]] = {}
+        self._heeds_stops = False
 
     def heard(self, brief: VmBrief) -> None:
         """Take what a machine's workflow tells; older news than is known changes nothing."""
@@ -95,6 +99,7 @@ class RunMachines:
 
         """
         began = workflow.now()
+        self._heeds_stops = workflow.patched("stopped-in-its-boot")
         waiting = {machine.slot: machine for machine in self._owned}
         while waiting:
             await self._news(waiting, began.timestamp())
@@ -103,6 +108,9 @@ class RunMachines:
                 await tell(machine, (workflow.now() - began).total_seconds())
             if broken := self.broken():
                 raise MachineFailed(broken)
+            for machine in self._stopped(waiting):
+                if detail := await self._why_off(machine):
+                    raise MachineFailed(detail)
 
     def broken(self) -> FailureDetail | None:
         """Say which machines are no more, or will not come up; nothing while all are well."""
@@ -198,7 +206,11 @@ class RunMachines:
         left = policies.MACHINES_LIMIT.total_seconds() - (workflow.now().timestamp() - began)
         try:
             await workflow.wait_condition(
-                lambda: self.broken() is not None or any(self._answers(machine) for machine in waiting.values()),
+                lambda: (
+                    self.broken() is not None
+                    or any(self._answers(machine) for machine in waiting.values())
+                    or bool(self._stopped(waiting))
+                ),
                 timeout=max(left, 0.0),
                 timeout_summary=f"Waiting for {', '.join(waiting)}",
             )
@@ -208,6 +220,36 @@ class RunMachines:
     def _answers(self, machine: RunMachine) -> bool:
         brief = self._briefs.get(self.vm_id(machine.slot))
         return brief is not None and brief.ready
+
+    def _stopped(self, waiting: dict[str, RunMachine]) -> list[RunMachine]:
+        """List those that went off before their guests answered."""
+        if not self._heeds_stops:
+            return []
+        return [machine for machine in waiting.values() if self._status(machine) == "stopped"]
+
+    async def _why_off(self, machine: RunMachine) -> FailureDetail | None:
+        """Ask the host whether the guest or somebody else ended it; nothing if it has been started again."""
+        queue, vm = self.reach(machine.slot)
+        request = CheckVm(vm=vm, run_id=self._request.run_id, label=f"boot-{machine.slot}")
+        found: FailureDetail | None = None
+        try:
+            await workflow.execute_activity(
+                "check_vm",
+                request,
+                result_type=VmChecked,
+                task_queue=queue,
+                schedule_to_close_timeout=policies.CHECK_PICKUP,
+                heartbeat_timeout=policies.HEARTBEAT,
+                retry_policy=policies.ONCE,
+                summary=f"Why {machine.slot} is off",
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
+            detail = read_failure(error)
+            problems = tuple(at(machine.slot, problem) for problem in detail.problems)
+            found = whose(problems) if detail.kind == "verdict" else FailureDetail(kind="fault", problems=problems)
+        return found if self._status(machine) == "stopped" else None
 
     def _status(self, machine: RunMachine) -> str:
         brief = self._briefs.get(self.vm_id(machine.slot))

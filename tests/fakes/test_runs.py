@@ -78,6 +78,7 @@ class FakeGuests:
     `wrong` holds the descriptions or commands that do not hold; `late` those that do not when first asked;
     `failures[name]` are raised in turn by the activity of that name, if their `label` is its own; `hold` names a case
     whose check never ends, and `let_go` tells which were cancelled. With `together` checks wait for so many of them.
+    `dark` machines have no screen.
     """
 
     wrong: set[str] = field(default_factory=set[str])
@@ -85,6 +86,7 @@ class FakeGuests:
     failures: dict[str, list[FactoryError]] = field(default_factory=dict[str, list[FactoryError]])
     label: str = ""
     hold: str = ""
+    dark: bool = False
     held: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: list[str] = field(default_factory=list[str])
     together: asyncio.Barrier | None = None
@@ -117,6 +119,8 @@ class FakeGuests:
     async def take_screenshot(self, request: TakeScreenshot) -> Screenshot:
         self.pictures.append(request.vm.vm_id)
         key = f"screens/{request.vm.vm_id}/{len(self.pictures)}"
+        if self.dark:
+            return Screenshot(key="", bytes=0, width=0, height=0, serial_key=f"{key}.serial.log")
         return Screenshot(key=f"{key}.png", bytes=1, width=1, height=1, serial_key=f"{key}.serial.log")
 
     @activity.defn
@@ -174,6 +178,8 @@ class FakeVmWorkflow:
         elif fate == "silent":
             problem = Problem(code="guest.agent_silent", message="the guest agent never answered")
             await self._tell(start, status="running", ready=False, version=3, problems=(problem,))
+        elif fate == "off":
+            await self._tell(start, status="stopped", ready=False, version=3)
         else:
             await self._tell(start, status="running", ready=True, version=3)
         if fate == "lost":
@@ -197,7 +203,7 @@ class FakeVmWorkflow:
         await workflow.get_external_workflow_handle(start.notify).signal("vm_changed", brief)
 
 
-FATES = {130: "never", 131: "silent", 132: "lost", 133: "refused"}
+FATES = {130: "never", 131: "silent", 132: "lost", 133: "refused", 134: "off"}
 """What becomes of a machine, by its memory in MiB."""
 
 

@@ -309,6 +309,40 @@ async def test_an_image_that_never_answers_fails_the_run_with_the_machines_words
     assert lab.guests.pictures
 
 
+@pytest.mark.parametrize(("code", "status"), [("guest.off", "failed"), ("vm.wrong_state", "error")])
+async def test_a_machine_that_goes_off_in_its_boot_ends_the_run_with_the_reason(
+    lab: Lab, code: str, status: str
+) -> None:
+    lab.guests.failures["check_vm"] = [Verdict.because(code, "it is off")]
+    lab.guests.label = "boot-client"
+    async with lab.running():
+        run_id, ended = await lab.finished(suite_plan(memory=134))
+        await lab.machines_gone(run_id)
+    assert (ended.status, ended.problems[0].code) == (status, code)
+    assert ended.problems[0].message == "client: it is off"
+
+
+@pytest.mark.parametrize("code", ["vm.wrong_state", "lease.superseded"])
+async def test_a_machine_that_was_taken_away_from_the_run_is_an_error_and_no_failed_case(lab: Lab, code: str) -> None:
+    lab.guests.failures["check_vm"] = [Verdict.because(code, "somebody stopped the VM")]
+    lab.guests.label = "web"
+    async with lab.running():
+        run_id, ended = await lab.finished(suite_plan())
+        await lab.machines_gone(run_id)
+    assert (ended.status, ended.problems[0].code) == ("error", code)
+    assert lab.statuses(run_id)["web"] == "error"
+
+
+async def test_the_serial_log_of_a_machine_without_a_screen_is_kept(lab: Lab) -> None:
+    lab.guests.wrong = {"service_running"}
+    lab.guests.dark = True
+    async with lab.running():
+        run_id, _ = await lab.finished(suite_plan())
+    names = {file.name for file in lab.log.run(run_id).files}
+    assert "serial-primary.log" in names
+    assert not [name for name in names if name.endswith(".png")]
+
+
 async def test_a_refused_machine_ends_the_run_with_its_reason(lab: Lab) -> None:
     async with lab.running():
         ended = (await lab.finished(suite_plan(memory=133)))[1]
