@@ -70,7 +70,8 @@ async def test_a_vm_lives_is_looked_at_goes_back_in_time_and_goes(case: Case) ->
     assert (started.boot, await case.power()) == (1, "running")
     assert (await host.start(m.StartVm(vm=vm))).boot == 1
     ready = await host.await_agent(m.AwaitAgent(vm=vm))
-    assert (ready.via, ready.addresses) == ("agent", ("10.0.2.15",))
+    # A guest that is slow to answer has been told of the network's IPv6 prefix, too, by then.
+    assert (ready.via, ready.addresses[:1]) == ("agent", ("10.0.2.15",))
 
     assert (await case.run("echo", "hello")).stdout == "hello\n"
     assert (await case.run("false")).status == 1
