@@ -32,7 +32,7 @@ def held(database: str, temporal: str) -> list[str]:
         ]
         live = {row[0] for row in connection.execute(_LIVE).fetchall()}  # type: ignore[arg-type] # as above
         working = connection.execute(_WORKING).fetchall()  # type: ignore[arg-type] # as above
-    fleet = asyncio.run(_fleet(temporal))
+    fleet = asyncio.run(fleet_of(temporal))
     leases, turns = sum(host.machines for host in fleet.hosts), sum(host.builds for host in fleet.hosts)
     if leases > len(live):
         found.append(f"{leases} leases are held for {len(live)} machines")
@@ -42,6 +42,7 @@ def held(database: str, temporal: str) -> list[str]:
     return found
 
 
-async def _fleet(temporal: str) -> FleetView:
+async def fleet_of(temporal: str) -> FleetView:
+    """Ask the fleet what it has and who has it."""
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
     return await client.get_workflow_handle_for(FleetWorkflow.run, FLEET_ID).query(FleetWorkflow.overview)
