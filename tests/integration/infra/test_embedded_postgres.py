@@ -73,7 +73,7 @@ async def test_the_lock_of_a_running_server_stays_and_a_killed_one_starts_again(
     await embedded_postgres.prepare(data, password)
     # Its children notice a moment later; until then nobody else may have the folder. The supervisor tries again.
     deadline = time.monotonic() + 10
-    while _works_in(data) and time.monotonic() < deadline:
+    while _works_in(data) and time.monotonic() < deadline:  # noqa: ASYNC110 - what is waited for are processes
         await asyncio.sleep(0.02)
     with server(argv, tmp_path / "log", ready, signal.SIGINT), psycopg.connect(url) as connection:
         connection.execute("SELECT FROM kept")
