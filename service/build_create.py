@@ -110,7 +110,8 @@ async def _meant(
         async with factory.reads.org(caller.org_id) as reads:
             then = await reads.builds.get(repeated)
     rerun_of = await _build_meant(factory, caller, wishes.rerun_of, then.rerun_of if then else None)
-    if then is not None and (is_name(document) or (document is None and rerun_of == then.rerun_of)):
+    again = document is None and rerun_of is not None and then is not None and rerun_of == then.rerun_of
+    if then is not None and (again or (rerun_of is None and is_name(document))):
         recipe = then.recipe
     else:
         recipe = canonical_recipe(await _recipe(factory, caller, document, rerun_of))

@@ -195,3 +195,14 @@ async def test_a_recipes_name_means_in_a_repeat_what_it_meant_the_first_time(wor
     await save_recipe(world.factory, OPERATOR, changed, SaveWish(expected_version=1))
     again = await create_build(world.factory, OPERATOR, "mine", request_key="k1")
     assert (again.build_id, again.replayed) == (first.build_id, True)
+
+
+@pytest.mark.parametrize(("document", "rerun_of"), [(None, None), ("minimal-bookworm", BEFORE)])
+async def test_a_repeat_has_to_say_as_clearly_what_is_built(
+    world: World, document: str | None, rerun_of: str | None
+) -> None:
+    world.build(published(BEFORE, lock=True), build_id=BEFORE)
+    await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, document, BuildWishes(rerun_of=rerun_of), request_key="k1")
+    assert refusal.value.code == "argument.conflict"
