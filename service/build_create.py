@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.artifacts import LOCK, Blob
 from domain.build.inputs import BuildPriority, BuildRequest, OnConflict, VerifyPolicy
+from domain.build.progress import StepDuration
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
@@ -14,12 +15,13 @@ from domain.views import BuildView
 from service.allowances import builds_left
 from service.build_documents import artifact_named
 from service.build_progress import view_of
-from service.build_queue import queue_terms
-from service.build_view import accepted
+from service.build_queue import Joining, join_queue
+from service.build_view import accepted, build_view
 from service.factory import Factory
 from service.ids import derived_id, is_build_id
 from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
+from service.progress import measure
 from service.recipe_source import RecipeDocument, canonical_recipe, is_name, recipe_of_build, understood
 from service.recipe_text import read_recipe
 
@@ -66,7 +68,8 @@ async def create_build(
     wishes = wishes or BuildWishes()
     _refuse_wrong_key(wishes)
     build_id = factory.new_id() if request_key is None else derived_id(caller.org_id, TOOL, request_key)
-    meant = await _meant(factory, caller, document, wishes, None if request_key is None else build_id)
+    then = None if request_key is None else await _state(factory, caller.org_id, build_id)
+    meant = await _meant(factory, caller, document, wishes, then)
     request = BuildRequest(
         build_id=build_id,
         org_id=caller.org_id,
@@ -80,17 +83,30 @@ async def create_build(
         concurrency_key=wishes.concurrency_key,
         on_conflict=wishes.on_conflict or "cancel_queued",
     )
-    earlier = None if request_key is None else await _earlier(factory, request)
-    if earlier is not None:
-        return earlier
+    if then is not None:
+        _same_input(then.input_digest, request)
+        return await view_of(factory, then, replayed=True)
+    try:
+        request, joining = await _admitted(factory, caller, request)
+    except Verdict:
+        # What this very request took when it came first must not be held against its repeat.
+        if request_key is None or not await _is_known(factory, request):
+            raise
+        return accepted(build_id, name=str(meant.recipe["name"]), replayed=True)
+    started = await factory.workflows.start_build(request, joining.terms)
+    if not started:
+        await _is_known(factory, request)
+    return await _shown(factory, request, joining.durations, replayed=not started)
+
+
+async def _admitted(factory: Factory, caller: Caller, request: BuildRequest) -> tuple[BuildRequest, Joining]:
+    """Find that the plan allows one more build, with which packages, and how it takes its turn."""
     problems = await builds_left(factory, caller)
     if problems:
         raise Verdict(*problems)
-    if meant.rerun_of is not None:
-        request = request.model_copy(update={"lock": await _lock_of(factory, caller, meant.rerun_of)})
-    terms = await queue_terms(factory, caller, str(meant.recipe["name"]))
-    await factory.workflows.start_build(request, terms)
-    return await _started(factory, request)
+    if request.rerun_of is not None:
+        request = request.model_copy(update={"lock": await _lock_of(factory, caller, request.rerun_of)})
+    return request, await join_queue(factory, caller, str(request.recipe["name"]))
 
 
 class _Meant(Value):
@@ -102,13 +118,9 @@ class _Meant(Value):
 
 
 async def _meant(
-    factory: Factory, caller: Caller, document: RecipeDocument | None, wishes: BuildWishes, repeated: str | None
+    factory: Factory, caller: Caller, document: RecipeDocument | None, wishes: BuildWishes, then: BuildState | None
 ) -> _Meant:
-    """Find what the names stand for: what they stood for when the build `repeated` was asked for, if it is there."""
-    then: BuildState | None = None
-    if repeated is not None:
-        async with factory.reads.org(caller.org_id) as reads:
-            then = await reads.builds.get(repeated)
+    """Find what the names stand for: what they stood for when the build `then` was asked for, if it is there."""
     rerun_of = await _build_meant(factory, caller, wishes.rerun_of, then.rerun_of if then else None)
     again = document is None and rerun_of is not None and then is not None and rerun_of == then.rerun_of
     if then is not None and (again or (rerun_of is None and is_name(document))):
@@ -176,31 +188,34 @@ def _refuse_wrong_key(wishes: BuildWishes) -> None:
         )
 
 
-async def _started(factory: Factory, request: BuildRequest) -> BuildView:
-    """Answer for a build that was just started; it stays accepted even if the read side is away now."""
+async def _shown(
+    factory: Factory, request: BuildRequest, durations: tuple[StepDuration, ...], *, replayed: bool
+) -> BuildView:
+    """Answer for a build that has a workflow; it stays accepted even if the read side is away now."""
     try:
         await factory.reads.wait_for(request.org_id, "builds", request.build_id, 1, VISIBLE_SECONDS)
-        # Two requests with one key may have met here: the workflow that runs tells whose input it was.
-        met = await _earlier(factory, request)
+        state = await _state(factory, request.org_id, request.build_id)
     except Fault:
-        met = None
-    if met is None:
-        return accepted(request.build_id, name=str(request.recipe["name"]))
-    return met.model_copy(update={"replayed": False})
-
-
-async def _earlier(factory: Factory, request: BuildRequest) -> BuildView | None:
-    """Return the build of this id if there is one with the same input; refuse it with another."""
-    async with factory.reads.org(request.org_id) as reads:
-        state = await reads.builds.get(request.build_id)
-    if state is not None:
-        _same_input(state.input_digest, request)
+        state = None
+    if state is None:
+        return accepted(request.build_id, name=str(request.recipe["name"]), replayed=replayed)
+    if replayed:
         return await view_of(factory, state, replayed=True)
+    # It has just been recorded: it joins the queue after that, and has done nothing yet.
+    return build_view(state, progress=measure(state, now=factory.now(), durations=durations))
+
+
+async def _state(factory: Factory, org_id: str, build_id: str) -> BuildState | None:
+    async with factory.reads.org(org_id) as reads:
+        return await reads.builds.get(build_id)
+
+
+async def _is_known(factory: Factory, request: BuildRequest) -> bool:
+    """Whether this build has a workflow with the same input; another input is refused."""
     known = await factory.workflows.build_known(request.build_id, request.org_id)
-    if known is None:
-        return None
-    _same_input(known, request)
-    return accepted(request.build_id, name=str(request.recipe["name"]), replayed=True)
+    if known is not None:
+        _same_input(known, request)
+    return known is not None
 
 
 def _same_input(digest: str, request: BuildRequest) -> None:

@@ -10,7 +10,7 @@ from infra.ports import LogRecord
 from service.build_queue import place_of, with_wait
 from service.build_view import build_view
 from service.factory import Factory
-from service.progress import measure
+from service.progress import is_under_way, measure
 
 
 async def view_of(factory: Factory, state: BuildState, *, replayed: bool = False) -> BuildView:
@@ -23,12 +23,12 @@ async def progress_of(factory: Factory, state: BuildState, place: QueueView | No
     """Measure a build, which may wait at `place`; what cannot be read leaves the measure less exact, and no more."""
     if state.status in RESTING:
         return measure(state, now=factory.now())
+    latest = await _latest(factory, state.build_id) if is_under_way(state) else None
     durations: tuple[StepDuration, ...] = ()
     with suppress(Fault):
         async with factory.reads.org(state.org_id) as reads:
             name = str(state.recipe.get("name", ""))
             durations = await reads.builds.durations(name) or await reads.builds.durations()
-    latest = await _latest(factory, state.build_id)
     return with_wait(measure(state, now=factory.now(), latest=latest, durations=durations), place, factory)
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from typing import NamedTuple
 
 from domain.build.inputs import QueueTerms
-from domain.build.progress import usual_seconds
+from domain.build.progress import StepDuration, usual_seconds
 from domain.build.state import BuildState
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
@@ -15,7 +16,14 @@ from service.factory import Factory
 from workflows.slot_models import QueueQuestion
 
 
-async def queue_terms(factory: Factory, caller: Caller, name: str) -> QueueTerms:
+class Joining(NamedTuple):
+    """How a new build takes its turn, and what is known of how long it will take."""
+
+    terms: QueueTerms
+    durations: tuple[StepDuration, ...]
+
+
+async def join_queue(factory: Factory, caller: Caller, name: str) -> Joining:
     """Say how a new build of this recipe name takes its turn.
 
     Requests that come at the same moment do not see each other, so a few more may get in than the plan says.
@@ -31,7 +39,7 @@ async def queue_terms(factory: Factory, caller: Caller, name: str) -> QueueTerms
             raise Verdict(*problems)
         durations = await reads.builds.durations(name) or await reads.builds.durations()
     usual = usual_seconds(durations)
-    return QueueTerms(most=plan.builds, seconds=sum(usual.values()) if usual else None)
+    return Joining(QueueTerms(most=plan.builds, seconds=sum(usual.values()) if usual else None), durations)
 
 
 async def places(factory: Factory, org_id: str) -> Mapping[str, QueueView]:

@@ -143,8 +143,8 @@ class ReadModels(Protocol):
 class Workflows(Protocol):
     """The workflow client. Every method raises `Fault` when the workflow engine does not answer."""
 
-    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> None:
-        """Start the build's workflow; starting the same id again is harmless."""
+    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> bool:
+        """Start the build's workflow; false if there was one of that id already, which is left as it is."""
         ...
 
     async def build_queue(self, question: QueueQuestion) -> QueueView:

@@ -22,7 +22,7 @@ def measure(
     """
     usual = usual_seconds(durations)
     rests = state.status in RESTING
-    current = next((s for s in reversed(state.steps) if s.status != "completed"), None)
+    current = _current(state)
     told = latest if latest is not None and current is not None and latest.step == current.step else None
     shares: dict[StepName, float] = {
         step.step: _share(step, weights(usual)[step.step], told, now) for step in state.steps
@@ -36,6 +36,15 @@ def measure(
         expected_seconds=None if end is None else round((end - now).total_seconds(), 1),
         expected_end=None if end is None else end.replace(microsecond=0),
     )
+
+
+def is_under_way(state: BuildState) -> bool:
+    """Whether a step has begun that is not done: then the newest progress record says something."""
+    return _current(state) is not None
+
+
+def _current(state: BuildState) -> StepState | None:
+    return next((s for s in reversed(state.steps) if s.status != "completed"), None)
 
 
 def _expected_end(

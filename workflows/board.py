@@ -1,8 +1,9 @@
 """What the Temporal UI shows of a build: search attributes, and a page of details in markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from temporalio import workflow
 
@@ -18,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.text import in_markdown
 
 _LONGEST, _LONGEST_CELL = 1000, 200
-_MARKS = {"running": "▶", "done": "✔", "kept": "✔", "failed": "✘", "waiting": "·"}
+_MARKS: Final[Mapping[str, str]] = {"running": "▶", "done": "✔", "kept": "✔", "failed": "✘", "waiting": "·"}
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Every workflow there is and the sandbox it runs in: for core workers, tests and replays alike."""
 
+from typing import Final
+
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.build import BuildWorkflow
@@ -33,13 +35,14 @@ WORKFLOWS: tuple[type, ...] = (
     HistoriesWorkflow,
 )
 
-PASSED_THROUGH = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows.policies")
-"""Rooms that do no I/O when imported, and the model library: loaded once, so that values keep their classes.
-
-The policies are constants; of one copy a test can shorten a limit.
-"""
+PASSED_THROUGH: Final = ("activities", "domain", "infra", "pydantic", "pydantic_core", "workflows")
+"""Rooms that do no I/O and keep nothing when imported, and the model library: loaded once for all runs (ADR 17)."""
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
-    """Make the sandbox that refuses clocks, randomness and I/O in workflow code."""
+    """Make the sandbox of the workers.
+
+    It refuses clocks, randomness and I/O to what is not passed through. Tests run our workflows in one that refuses it
+    to them as well.
+    """
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))

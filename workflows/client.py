@@ -50,8 +50,8 @@ class FactoryClient:
     def __init__(self, connected: Connected) -> None:
         self._connected = connected
 
-    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> None:
-        """Start a build. Starting the same id again, while it runs or later, changes nothing.
+    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> bool:
+        """Start a build; false if there was one of that id already. That one, running or not, is left as it is.
 
         Where the plan has an allowance this waits until the log has the request; one that was refused may be asked
         for again under its id.
@@ -72,9 +72,10 @@ class FactoryClient:
         )
         start = BuildInput(request=request, terms=terms)
         if plan_of(request.plan).allowance is None:
-            await start_job(await self._connected(), BuildWorkflow.run, start, card)
-        else:
-            await self._start_and_see(start, card)
+            return await start_job(await self._connected(), BuildWorkflow.run, start, card)
+        there = await self.build_known(request.build_id, request.org_id) is not None
+        await self._start_and_see(start, card)
+        return not there
 
     async def _start_and_see(self, start: BuildInput, card: JobCard) -> None:
         operation = WithStartWorkflowOperation(

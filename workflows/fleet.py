@@ -6,6 +6,7 @@ not run any more, and only then are they declared lost.
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -47,7 +48,7 @@ with workflow.unsafe.imports_passed_through():
         Superseded,
     )
 
-_SIGNALS: Final[dict[type, str]] = {
+_SIGNALS: Final[Mapping[type, str]] = {
     Lease: "placed",
     Refusal: "refused",
     Queued: "queued",

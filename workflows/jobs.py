@@ -60,8 +60,8 @@ class JobCard(NamedTuple):
         )
 
 
-async def start_job(client: Client, run: Callable[..., Awaitable[Any]], argument: object, card: JobCard) -> None:
-    """Start a workflow. Starting the same id again, while it runs or later, changes nothing.
+async def start_job(client: Client, run: Callable[..., Awaitable[Any]], argument: object, card: JobCard) -> bool:
+    """Start a workflow; false if there was one of that id already. That one, running or not, is left as it is.
 
     Raises:
         Fault: `temporal.unavailable`.
@@ -74,7 +74,7 @@ async def start_job(client: Client, run: Callable[..., Awaitable[Any]], argument
             id=card.workflow_id,
             task_queue=policies.CORE_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             memo=card.memo,
             search_attributes=card.attributes,
             static_summary=card.summary,
@@ -82,9 +82,10 @@ async def start_job(client: Client, run: Callable[..., Awaitable[Any]], argument
             rpc_timeout=RPC_LIMIT,
         )
     except WorkflowAlreadyStartedError:
-        return
+        return False
     except RPCError as error:
         raise unavailable(error) from error
+    return True
 
 
 async def known_digest(client: Client, workflow_id: str, org_id: str) -> str | None:

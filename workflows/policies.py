@@ -1,6 +1,8 @@
 """Queues, timeouts and retries, as named constants."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
 from temporalio.common import RetryPolicy, SearchAttributeKey
 
@@ -32,7 +34,7 @@ HEARTBEAT_THROTTLE = timedelta(seconds=2)
 HOST_PICKUP = timedelta(minutes=10)
 """How long a step may wait for the host it is bound to before that host counts as lost."""
 
-STEP_LIMIT = {
+STEP_LIMIT: Final[Mapping[str, timedelta]] = {
     "resolve": timedelta(minutes=15),
     "base_layer": timedelta(minutes=45),
     "package_layer": timedelta(hours=2),
@@ -105,7 +107,7 @@ FLEET_ABSENCE = timedelta(seconds=5)
 START_PATIENCE = timedelta(minutes=10)
 """How long a machine that is started again waits for room on the host that has its disk."""
 
-VM_LIMIT = {
+VM_LIMIT: Final[Mapping[str, timedelta]] = {
     "create_vm": timedelta(hours=1),
     "start_vm": timedelta(minutes=5),
     "await_agent": timedelta(minutes=30),

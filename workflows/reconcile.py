@@ -6,7 +6,7 @@ A schedule starts this workflow once a minute.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from temporalio import workflow
@@ -34,7 +34,7 @@ class Reconciled(Value):
     mended: tuple[str, ...] = ()
 
 
-_ENDINGS: Final[dict[JobKind, Callable[[m.Orphan], Awaitable[None]]]] = {
+_ENDINGS: Final[Mapping[JobKind, Callable[[m.Orphan], Awaitable[None]]]] = {
     "build": endings.end_build,
     "vm": endings.end_vm,
     "test-run": endings.end_test_run,

@@ -13,7 +13,7 @@ from typing import Final
 from domain.build.inputs import BuildPriority
 from workflows.slot_models import BuildsState, SlotRequest
 
-_RANK: Final[dict[BuildPriority, int]] = {"high": 0, "normal": 1, "low": 2}
+_RANK: Final[Mapping[BuildPriority, int]] = {"high": 0, "normal": 1, "low": 2}
 
 _Standing = tuple[int, int, datetime, str]
 """How many builds of an organization are at work, when it was last served, since when its next waits, its id."""

@@ -1,5 +1,8 @@
 """What the Temporal UI shows of a test run: search attributes, and a page of details in markdown."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from temporalio import workflow
 
 from workflows import policies
@@ -9,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.test_run.summary import why
     from domain.text import in_markdown
 
-_MARKS = {
+_MARKS: Final[Mapping[str, str]] = {
     "passed": "✔",
     "failed": "✘",
     "error": "⚠",
@@ -20,7 +23,7 @@ _MARKS = {
 }
 _MOST_WRONG = 10
 _LONGEST = 300
-_WORDS = {
+_WORDS: Final[Mapping[str, str]] = {
     "passed": "Passed",
     "failed": "Failed: what was tested is wrong",
     "error": "Error: the factory could not test it; this says nothing about the images",

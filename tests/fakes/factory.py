@@ -198,16 +198,17 @@ class FakeWorkflows:
         self.away = False
         self.spent = False
 
-    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> None:
+    async def start_build(self, request: BuildRequest, terms: QueueTerms) -> bool:
         await self.ping()
         if self.spent:
             raise Verdict.because("build.quota", "the last one was taken just now")
         self.terms.append(terms)
         if any(known.build_id == request.build_id for known in self.started):
-            return
+            return False
         self.started.append(request)
         if not self.lagging:
             self.reads.apply(requested(request))
+        return True
 
     async def build_known(self, build_id: str, org_id: str) -> str | None:
         await self.ping()

@@ -35,9 +35,10 @@ from mcp_server.tasks import EXTENSION
 from tests.fakes.host import QUEUE, FakeHost
 from tests.integration.event_store.builders import append, whole_build
 from tests.integration.front_stack import FrontStack
+from tests.sandbox import strict_runner
 from tests.unit.mcp_server.http import answered, modern, modern_headers
 from workflows import policies
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput
 from workflows.signals import SturdySignals
@@ -186,7 +187,7 @@ async def worked(stack: FrontStack, temporal: Client, host: FakeHost) -> AsyncGe
                 UsualActivities(UsualDurations(stack.database.owner_url)).find_usual_durations,
             ],
             interceptors=[TypedFailures(), SturdySignals()],
-            workflow_runner=workflow_runner(),
+            workflow_runner=strict_runner(),
         )
         own = Worker(
             temporal,

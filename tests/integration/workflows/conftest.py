@@ -24,10 +24,11 @@ from activities.failures import TypedFailures
 from domain.build.inputs import BuildRequest, QueueTerms, VerifyPolicy
 from tests.fakes.host import QUEUE, FakeHost
 from tests.fakes.recording import FakeRecording
+from tests.sandbox import strict_runner
 from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput, BuildOutcome
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput
 from workflows.signals import SturdySignals
@@ -96,7 +97,7 @@ class Factory:
                 self.recording.find_usual_durations,
             ],
             interceptors=[TypedFailures(), SturdySignals()],
-            workflow_runner=workflow_runner(),
+            workflow_runner=strict_runner(),
         )
 
     def own(self) -> Worker:

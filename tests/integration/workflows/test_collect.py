@@ -37,9 +37,10 @@ from tests.fakes.recording import FakeRecording
 from tests.integration.event_store.builders import whole_build
 from tests.integration.workflows.test_reconciler import Works
 from tests.integration.workflows.vms import Yard, remove
+from tests.sandbox import strict_runner
 from tests.unit.keeping.test_collection import Reads
 from workflows import policies
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.collect import CollectWorkflow
 from workflows.signals import SturdySignals
 
@@ -107,7 +108,7 @@ async def test_files_expire_objects_go_and_hosts_make_room(environment: Workflow
         workflows=list(WORKFLOWS),
         activities=[*keeping.all(), *collection.all(), recording.record_build],
         interceptors=[TypedFailures(), SturdySignals()],
-        workflow_runner=workflow_runner(),
+        workflow_runner=strict_runner(),
     )
     collect = CollectStoreActivities("room", room)  # pyright: ignore[reportArgumentType] - a fake room
     async with core, Worker(client, task_queue="host:room", activities=[collect.collect_store]):

@@ -36,8 +36,9 @@ from tests.fakes.keeping import FakeOpenJobs
 from tests.fakes.rebuilds import kept_schedule
 from tests.fakes.recording import FakeRecording
 from tests.integration.workflows.test_vm_losses import until
+from tests.sandbox import strict_runner
 from workflows import policies
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.connect import connected
 from workflows.rebuild_client import RebuildClient
 from workflows.reconcile import Reconciled, ReconcileWorkflow
@@ -164,7 +165,7 @@ async def office(environment: WorkflowEnvironment) -> AsyncGenerator[Office]:
             *RebuildActivities(past, TemporalTimetable(client, policies.CORE_QUEUE)).all(),
         ],
         interceptors=[TypedFailures()],
-        workflow_runner=workflow_runner(),
+        workflow_runner=strict_runner(),
     )
     host = Worker(
         client,

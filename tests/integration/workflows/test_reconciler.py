@@ -32,10 +32,11 @@ from tests.integration.workflows.test_runs_on_machines import HOST, Range
 from tests.integration.workflows.test_test_runs import suite_plan
 from tests.integration.workflows.test_vm_losses import is_free, until
 from tests.machines import request
+from tests.sandbox import strict_runner
 from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.build_models import BuildInput
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.client import FactoryClient
 from workflows.commands import CancelCommand, RetryCommand
 from workflows.fleet import FleetWorkflow
@@ -79,7 +80,7 @@ class Works(Range):
                 nothing_to_mend,
             ],
             interceptors=[TypedFailures(), SturdySignals()],
-            workflow_runner=workflow_runner(),
+            workflow_runner=strict_runner(),
         )
 
     @asynccontextmanager

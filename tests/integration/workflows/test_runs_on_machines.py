@@ -23,8 +23,9 @@ from tests.fakes.test_runs import FakeGuests, RunRecording
 from tests.fakes.vm_host import FakeVmHost
 from tests.integration.workflows.test_test_runs import Handle, outcome, suite_plan
 from tests.integration.workflows.vms import Yard
+from tests.sandbox import strict_runner
 from workflows import policies
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.commands import CancelCommand
 from workflows.signals import SturdySignals
 from workflows.test_run import RunWorkflow
@@ -49,7 +50,7 @@ class Range(Yard):
             workflows=list(WORKFLOWS),
             activities=[self.recording.record_vm, self.log.record_suite, self.log.record_test_run],
             interceptors=[TypedFailures(), SturdySignals()],
-            workflow_runner=workflow_runner(),
+            workflow_runner=strict_runner(),
         )
 
     def activities(self, host: FakeVmHost) -> list[Any]:

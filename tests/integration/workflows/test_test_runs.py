@@ -23,8 +23,8 @@ from domain.test_run.planning import plan_verification
 from domain.test_run.suite_plan import Selection, plan_suite
 from domain.vm.spec import ImageRef
 from tests.fakes.test_runs import HOST_QUEUE, FakeGuests, FakeVmWorkflow, RunRecording
+from tests.sandbox import strict_runner
 from workflows import policies
-from workflows.catalog import workflow_runner
 from workflows.commands import CancelCommand
 from workflows.define import DefineWorkflow
 from workflows.define_models import DefineInput
@@ -77,7 +77,7 @@ class Lab:
             workflows=[RunWorkflow, DefineWorkflow, FakeVmWorkflow],
             activities=[self.log.record_suite, self.log.record_test_run],
             interceptors=[TypedFailures()],
-            workflow_runner=workflow_runner(),
+            workflow_runner=strict_runner(),
         )
         shared = Worker(self.client, task_queue=policies.IMAGING_QUEUE, activities=[guests.write_report])
         host = Worker(

@@ -17,8 +17,9 @@ from tests.fakes.vm_host import FakeVmHost
 from tests.fakes.vm_recording import FakeVmRecording
 from tests.integration.workflows.conftest import terminate
 from tests.machines import request
+from tests.sandbox import strict_runner
 from workflows import policies
-from workflows.catalog import WORKFLOWS, workflow_runner
+from workflows.catalog import WORKFLOWS
 from workflows.connect import connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
@@ -38,7 +39,7 @@ class Yard:
     recording: FakeVmRecording = field(default_factory=FakeVmRecording)
     hosts: dict[str, FakeVmHost] = field(default_factory=dict[str, FakeVmHost])
     lives: dict[str, AsyncExitStack] = field(default_factory=dict[str, AsyncExitStack])
-    runner: WorkflowRunner = field(default_factory=workflow_runner)
+    runner: WorkflowRunner = field(default_factory=strict_runner)
 
     @property
     def vms(self) -> VmClient:

@@ -68,9 +68,10 @@ async def test_a_repeat_before_the_build_is_visible_is_still_recognized(world: W
 async def test_a_read_side_lost_after_the_start_does_not_lose_the_build(world: World) -> None:
     start = world.workflows.start_build
 
-    async def start_and_lose(request: BuildRequest, terms: QueueTerms) -> None:
-        await start(request, terms)
+    async def start_and_lose(request: BuildRequest, terms: QueueTerms) -> bool:
+        started = await start(request, terms)
         world.reads.away = True
+        return started
 
     world.workflows.start_build = start_and_lose  # type: ignore[method-assign]
     view = await create_build(world.factory, OPERATOR, RECIPE)
