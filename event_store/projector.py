@@ -12,12 +12,13 @@ import asyncio
 import logging
 import signal
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Generic, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.sql import SQL, Identifier
 
 from domain.errors import Fault
@@ -43,80 +44,113 @@ S = TypeVar("S", bound=Versioned)
 
 
 class Feed(Generic[S]):
-    """Moves one read model forward. Remembers the newest states, so that most batches read no row."""
+    """Folds events into one read model. Remembers the newest states, so that most batches read no row."""
 
     def __init__(self, projection: Projection[S]) -> None:
-        self._projection = projection
+        self.projection = projection
         self._states: OrderedDict[str, S] = OrderedDict()
         self._position = -1
 
-    async def advance(self, connection: AsyncConnection[Any]) -> int:
-        """Apply the next batch; tells how many events it had.
+    def stand_at(self, position: int) -> None:
+        """Forget the states when another projector or a rebuild moved the model meanwhile."""
+        if position != self._position:
+            self._states.clear()
+        self._position = position
+
+    def moved_to(self, position: int) -> None:
+        """Note how far the model is."""
+        self._position = position
+
+    def forget(self) -> None:
+        """Forget everything: the states may be ahead of the rows."""
+        self._states.clear()
+        self._position = -1
+
+    async def fold(self, connection: AsyncConnection[Any], events: Sequence[StreamEvent]) -> None:
+        """Apply events, and write the rows that they change."""
+        await self._recall(connection, events)
+        changed: dict[str, S] = {}
+        for placed in events:
+            key = str(placed.stream)
+            changed[key] = self._states[key] = self.projection.apply(self._states.get(key), placed)
+            self._states.move_to_end(key)
+        while len(self._states) > _REMEMBERED:
+            self._states.popitem(last=False)
+        async with connection.cursor() as cursor:
+            await cursor.executemany(self.projection.upsert(), [*map(self.projection.row, changed.values())])
+            await cursor.executemany(
+                "SELECT pg_notify(%s, %s)",
+                [(VIEWED_CHANNEL, f"{key} {state.version}") for key, state in changed.items()],
+            )
+
+    async def _recall(self, connection: AsyncConnection[Any], events: Sequence[StreamEvent]) -> None:
+        begun = {str(placed.stream) for placed in events if placed.version == 1}  # has no row yet
+        unknown = {str(placed.stream) for placed in events} - begun - self._states.keys()
+        if unknown:
+            found = await connection.execute(self.projection.select_states(), (sorted(unknown),))
+            self._states.update({key: self.projection.load(state) for key, state in await found.fetchall()})
+
+
+class Feeds:
+    """Moves read models forward together: one reading of the log, one transaction, one commit."""
+
+    def __init__(self, projections: Sequence[Projection[Any]] = PROJECTIONS) -> None:
+        self._feeds = {projection.name: Feed(projection) for projection in projections}
+
+    async def advance(self, connection: AsyncConnection[Any]) -> bool:
+        """Apply the next batch; tells whether there may be another.
+
+        Those that are behind the others go first, alone.
 
         Raises:
             Fault: `log.unreadable_event` or `projection.gap`; nothing is changed then.
 
         """
         try:
-            async with connection.transaction():
+            # What is asked in a pipeline goes out together with the next thing that is waited for.
+            async with connection.pipeline(), connection.transaction():
                 return await self._advance(connection)
         except BaseException:
-            self._states.clear()  # they may be ahead of the rows now
-            self._position = -1
+            for feed in self._feeds.values():
+                feed.forget()
             raise
 
-    async def _advance(self, connection: AsyncConnection[Any]) -> int:
-        position = await self._lock_position(connection)
-        if position != self._position:  # another projector or a rebuild was here
-            self._states.clear()
-        end, batch = await _read_batch(connection, position, self._projection.events)
-        if end == position:
-            self._position = position
-            return 0
-        changed = await self._fold(connection, [placed for _, placed in batch])
-        await self._write(connection, changed, end)
-        self._position = end
-        return len(batch)
+    async def _advance(self, connection: AsyncConnection[Any]) -> bool:
+        locking = await connection.execute(_LOCK, (list(self._feeds),))
+        ending = await connection.execute(_LAST)
+        positions = {str(name): int(position) for name, position in await locking.fetchall()}
+        if unknown := self._feeds.keys() - positions:
+            raise Fault.because("projection.unknown", f"not migrated: {sorted(unknown)}", next="Run: migrate")
+        for name, feed in self._feeds.items():
+            feed.stand_at(positions[name])
+        position = min(positions.values())
+        ahead = [other for other in positions.values() if other > position]
+        end = min([await _number(ending), *ahead])
+        if end <= position:
+            return False
+        behind = {name: feed for name, feed in self._feeds.items() if positions[name] == position}
+        return await self._move(connection, behind, position, end) or bool(ahead)
 
-    async def _lock_position(self, connection: AsyncConnection[Any]) -> int:
-        query = SQL("SELECT position FROM {} WHERE name = %s FOR UPDATE").format(_PROJECTIONS)
-        row = await (await connection.execute(query, (self._projection.name,))).fetchone()
-        if row is None:
-            raise Fault.because("projection.unknown", f"{self._projection.name} is not migrated", next="Run: migrate")
-        return int(row[0])
-
-    async def _fold(self, connection: AsyncConnection[Any], events: list[StreamEvent]) -> dict[str, S]:
-        await self._recall(connection, {str(e.stream) for e in events})
-        changed: dict[str, S] = {}
-        for placed in events:
-            key = str(placed.stream)
-            changed[key] = self._states[key] = self._projection.apply(self._states.get(key), placed)
-            self._states.move_to_end(key)
-        while len(self._states) > _REMEMBERED:
-            self._states.popitem(last=False)
-        return changed
-
-    async def _recall(self, connection: AsyncConnection[Any], keys: set[str]) -> None:
-        unknown = [key for key in keys if key not in self._states]
-        if unknown:
-            found = await connection.execute(self._projection.select_states(), (unknown,))
-            self._states.update({key: self._projection.load(state) for key, state in await found.fetchall()})
-
-    async def _write(self, connection: AsyncConnection[Any], changed: dict[str, S], position: int) -> None:
-        async with connection.pipeline(), connection.cursor() as cursor:
-            if changed:
-                await cursor.executemany(self._projection.upsert(), [*map(self._projection.row, changed.values())])
-                await cursor.executemany(
-                    "SELECT pg_notify(%s, %s)",
-                    [(VIEWED_CHANNEL, f"{key} {state.version}") for key, state in changed.items()],
-                )
-            await cursor.execute(
-                SQL("UPDATE {} SET position = %s WHERE name = %s").format(_PROJECTIONS),
-                (position, self._projection.name),
-            )
+    async def _move(
+        self, connection: AsyncConnection[Any], feeds: Mapping[str, Feed[Any]], position: int, end: int
+    ) -> bool:
+        """Move these feeds, which stand at the same position, towards `end`; false when they are there."""
+        takers = {event: feed for feed in feeds.values() for event in feed.projection.events}
+        end, whole, batch = await _read_batch(connection, position, end, frozenset(takers))
+        taken: defaultdict[Feed[Any], list[StreamEvent]] = defaultdict(list)
+        for placed in batch:
+            taken[takers[placed.event.NAME]].append(placed)
+        for feed, events in taken.items():
+            await feed.fold(connection, events)
+        await connection.execute(_MOVE, (end, list(feeds)))
+        for feed in feeds.values():
+            feed.moved_to(end)
+        return not whole
 
 
 _PROJECTIONS = Identifier(LOG_SCHEMA, PROJECTIONS_TABLE)
+_LOCK = SQL("SELECT name, position FROM {} WHERE name = ANY(%s) ORDER BY name FOR UPDATE").format(_PROJECTIONS)
+_MOVE = SQL("UPDATE {} SET position = %s WHERE name = ANY(%s)").format(_PROJECTIONS)
 _LAST = SQL("SELECT max(notification_id) FROM {}").format(Identifier(LOG_SCHEMA, LOG_TABLE))
 _NEXT = SQL(
     "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
@@ -125,25 +159,24 @@ _NEXT = SQL(
 
 
 async def _read_batch(
-    connection: AsyncConnection[Any], position: int, names: frozenset[str]
-) -> tuple[int, list[tuple[int, StreamEvent]]]:
-    """Read on in the log; answers up to where it was read, and the events of these names on the way.
+    connection: AsyncConnection[Any], position: int, end: int, names: frozenset[str]
+) -> tuple[int, bool, list[StreamEvent]]:
+    """Read on in the log up to `end`; answers how far it was read, whether to the end, and the events of these names.
 
     An event of an unknown name is not passed over: reading it fails.
 
     Appends hold a table lock, so no lower position can turn up later.
     """
-    end = max(position, await _end_of_log(connection))
-    if end == position:
-        return position, []
     found = await connection.execute(_NEXT, (position, end, others(names), _BATCH), binary=True)
-    batch = [(row[0], decode_event(*row[1:])) for row in await found.fetchall()]
-    return (batch[-1][0] if len(batch) == _BATCH else end), batch
+    rows = await found.fetchall()
+    batch = [decode_event(*row[1:]) for row in rows]
+    whole = len(rows) < _BATCH
+    return (end if whole else int(rows[-1][0])), whole, batch
 
 
-async def _end_of_log(connection: AsyncConnection[Any]) -> int:
-    last = await (await connection.execute(_LAST)).fetchone()
-    return 0 if last is None or last[0] is None else int(last[0])
+async def _number(cursor: AsyncCursor[Any]) -> int:
+    row = await cursor.fetchone()
+    return 0 if row is None or row[0] is None else int(row[0])
 
 
 async def project(url: str) -> None:
@@ -170,21 +203,23 @@ async def _project_while_connected(url: str) -> None:
     async with AsyncExitStack() as stack:
         listening = await stack.enter_async_context(await connect(url, "projector (listening)"))
         working = await stack.enter_async_context(await connect(url, "projector"))
+        # Rows and position are lost together when the server dies right after, and made again from the log.
+        await working.execute("SET synchronous_commit TO off")
         await listening.execute(SQL("LISTEN {}").format(Identifier(APPENDED_CHANNEL)))
         woken = asyncio.Event()
         ear = asyncio.create_task(_listen(listening, woken))
         stack.callback(ear.cancel)
-        feeds = [Feed(projection) for projection in PROJECTIONS]
+        feeds = Feeds()
         _log.info("connected")
         ready()
         done = -1
         while True:
+            told = woken.is_set()
             woken.clear()
-            end = await _end_of_log(working)
-            if end != done:  # at rest it is one question that nobody is locked out by
-                for feed in feeds:
-                    while await feed.advance(working) == _BATCH:
-                        pass
+            end = done if told else await _number(await working.execute(_LAST))
+            if told or end != done:  # at rest it is one question that nobody is locked out by
+                while await feeds.advance(working):
+                    pass
                 done = end
             with suppress(TimeoutError):
                 async with asyncio.timeout(_NUDGE_SECONDS):

@@ -17,10 +17,9 @@ from domain.test_run.inputs import RunRequest
 from domain.vm.commands import RequestVm
 from domain.vm.decide import decide
 from event_store import references
-from event_store.catalog import PROJECTIONS
 from event_store.connections import connect
 from event_store.log import EventLog
-from event_store.projector import Feed
+from event_store.projector import Feeds
 from event_store.references import ReferenceReads
 from event_store.schema import Migrated
 from tests.fakes.suites import plan_of_cases
@@ -41,8 +40,7 @@ def log(database: Migrated) -> Generator[EventLog]:
 async def shown(database: Migrated) -> None:
     """Have the read models show all that the log holds."""
     async with await connect(database.owner_url, "test") as connection:
-        for projection in PROJECTIONS:
-            await Feed(projection).advance(connection)
+        await Feeds().advance(connection)
 
 
 def built(log: EventLog, digest: str) -> UUID:

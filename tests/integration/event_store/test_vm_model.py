@@ -17,7 +17,7 @@ from event_store.log import EventLog
 from event_store.mapper import Cause
 from event_store.models.vms import VMS, VmQueries
 from event_store.names import ORG_SETTING
-from event_store.projector import Feed
+from event_store.projector import Feeds
 from event_store.schema import Migrated
 from tests.machines import NOON, request
 
@@ -46,7 +46,7 @@ async def test_machines_are_listed_newest_first_counted_and_kept_apart(database:
         told(log, minute=3, org="another")
         named = told(log, minute=8, name="db")
     async with await connect(database.owner_url, "test") as owner:
-        while await Feed(VMS).advance(owner):
+        while await Feeds([VMS]).advance(owner):
             pass
     async with (
         await psycopg.AsyncConnection[DictRow].connect(database.front_url, row_factory=dict_row) as front,
