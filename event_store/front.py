@@ -75,7 +75,8 @@ class FrontDatabase:
     async def org(self, org_id: str) -> "AsyncGenerator[OrgReads]":
         """Open one organization's view: questions in one read-only transaction, bound by row-level security."""
         with _typed_errors():
-            async with self._connection() as connection, connection.transaction():
+            # In a pipeline the transaction's beginning goes out together with the first question.
+            async with self._connection() as connection, connection.pipeline(), connection.transaction():
                 await connection.execute("SELECT set_config(%s, %s, true)", (ORG_SETTING, org_id))
                 yield OrgReads(connection)
 
