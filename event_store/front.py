@@ -89,22 +89,22 @@ class FrontDatabase:
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
         """Wait until the organization's aggregate is seen at `version` or later; false after `timeout` seconds.
 
-        The projector's NOTIFY ends the wait. The row is looked at first, and each second in case a
+        The projector's notice ends the wait. The row is looked at first, and each second in case a
         notice was lost.
         """
-        waiter = _Waiter(version)
+        waiter = _Waiter(org_id, version)
         with self._registered(key, waiter), suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while not await self._is_there(org_id, model, key, waiter):
+                while not waiter.seen and not await self._is_there(model, key, waiter):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_RECHECK_SECONDS):
                             await waiter.woken.wait()
         return waiter.seen
 
-    async def _is_there(self, org_id: str, model: Model, key: str, waiter: "_Waiter") -> bool:
+    async def _is_there(self, model: Model, key: str, waiter: "_Waiter") -> bool:
         waiter.woken.clear()
-        async with self.org(org_id) as reads:
-            waiter.seen = await reads.of(model).version(key) >= waiter.version
+        async with self.org(waiter.org_id) as reads:
+            waiter.seen |= await reads.of(model).version(key) >= waiter.version
         return waiter.seen
 
     @contextmanager
@@ -138,9 +138,11 @@ class FrontDatabase:
             wait = min(wait * 2, _LONGEST_BACKOFF)
 
     def _wake(self, payload: str) -> None:
-        key, _, version = payload.rpartition(" ")
+        key, _, seen = payload.partition(" ")
+        version, _, org_id = seen.partition(" ")
         for waiter in self._waiting.get(key, ()):
-            if int(version) >= waiter.version:
+            if waiter.org_id == org_id and int(version) >= waiter.version:
+                waiter.seen = True
                 waiter.woken.set()
 
     def _wake_all(self) -> None:
@@ -150,9 +152,10 @@ class FrontDatabase:
 
 
 class _Waiter:
-    """Someone who waits for a version."""
+    """Someone of an organization who waits for a version."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, org_id: str, version: int) -> None:
+        self.org_id = org_id
         self.version = version
         self.woken = asyncio.Event()
         self.seen = False

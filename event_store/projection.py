@@ -13,7 +13,12 @@ from event_store.names import FRONT_ROLE, ORG_SETTING, OWNER_ROLE, READ_SCHEMA
 
 
 class Versioned(Protocol):
-    """A folded aggregate; `version` is the number of its events."""
+    """A folded aggregate of an organization; `version` is the number of its events."""
+
+    @property
+    def org_id(self) -> str:
+        """Whose it is."""
+        ...
 
     @property
     def version(self) -> int:
@@ -22,6 +27,11 @@ class Versioned(Protocol):
 
 
 S = TypeVar("S", bound=Versioned)
+
+
+def notice(key: str, state: Versioned) -> str:
+    """Say on `VIEWED_CHANNEL` which version of an aggregate can be seen now, and by whom."""
+    return f"{key} {state.version} {state.org_id}"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from event_store.catalog import PROJECTIONS
 from event_store.connections import connect
 from event_store.mapper import StreamEvent, decode_event, others
 from event_store.names import APPENDED_CHANNEL, LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, VIEWED_CHANNEL
-from event_store.projection import Projection, Versioned
+from event_store.projection import Projection, Versioned, notice
 from infra import settings as configuration
 from infra.notify import ready
 from infra.telemetry import configure_logging
@@ -80,7 +80,7 @@ class Feed(Generic[S]):
             await cursor.executemany(self.projection.upsert(), [*map(self.projection.row, changed.values())])
             await cursor.executemany(
                 "SELECT pg_notify(%s, %s)",
-                [(VIEWED_CHANNEL, f"{key} {state.version}") for key, state in changed.items()],
+                [(VIEWED_CHANNEL, notice(key, state)) for key, state in changed.items()],
             )
 
     async def _recall(self, connection: AsyncConnection[Any], events: Sequence[StreamEvent]) -> None:

@@ -13,7 +13,7 @@ from domain.model import Value
 from event_store.catalog import PROJECTIONS
 from event_store.mapper import StreamEvent, decode_event, others
 from event_store.names import LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, READ_SCHEMA, VIEWED_CHANNEL
-from event_store.projection import Projection, Versioned
+from event_store.projection import Projection, Versioned, notice
 
 _FETCH = 2000
 _REBUILD_LOCK = 0x0F_AC_70_13  # an arbitrary number, the same in every release
@@ -129,7 +129,7 @@ def _catch_up_and_swap(connection: Connection[Any], fold: _Fold[Any], fresh: str
         cursor.executemany(projection.upsert(fresh), [projection.row(state) for state in late.values()])
     _swap(connection, projection, fresh, fold.position)
     for key, state in late.items():
-        connection.execute("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, f"{key} {state.version}"))
+        connection.execute("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, notice(key, state)))
 
 
 def _make_filled(connection: Connection[Any], projection: Projection[S], table: str, states: dict[str, S]) -> None:
