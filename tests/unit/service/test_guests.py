@@ -112,6 +112,16 @@ async def test_a_request_that_was_made_before_is_answered_when_the_quota_is_spen
     assert (await create_build(world.factory, GUEST, recipe_document(), request_key="0")).replayed
 
 
+async def test_so_is_one_that_is_not_visible_yet(world: World) -> None:
+    world.workflows.lagging = True
+    first = await create_build(world.factory, GUEST, recipe_document(), request_key="first")
+    world.workflows.lagging = False
+    for number in range(ALLOWANCE.open_builds):
+        await create_build(world.factory, GUEST, recipe_document(), request_key=str(number))
+    again = await create_build(world.factory, GUEST, recipe_document(), request_key="first")
+    assert (again.build_id, again.replayed, again.visible) == (first.build_id, True, False)
+
+
 async def test_a_build_that_the_log_refuses_after_all_is_refused(world: World) -> None:
     world.workflows.spent = True
     with pytest.raises(Verdict, match=r"build\.quota"):
