@@ -180,8 +180,8 @@ async def test_the_front_goes_on_after_its_connections_were_cut(
 
 async def test_the_front_cannot_write_by_mistake(front: FrontDatabase) -> None:
     await front.ping()
-    async with front.org("org-a") as reads:
-        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        async with front.org("org-a") as reads:
             await reads.builds._connection.execute("CREATE TABLE x ()")  # pyright: ignore[reportPrivateUsage] - no query writes
 
 
