@@ -13,7 +13,6 @@ from domain.errors import Fault, Verdict
 from domain.plan import check_queue, plan_of
 from domain.views import Progress, QueueView
 from service.factory import Factory
-from workflows.slot_models import QueueQuestion
 
 
 class Joining(NamedTuple):
@@ -46,14 +45,14 @@ async def places(factory: Factory, org_id: str) -> Mapping[str, QueueView]:
     """Tell the places of an organization's builds; none when the queue cannot be seen, which hides no build."""
     now = factory.now()
     with suppress(Fault):
-        queue = await factory.workflows.build_queue(QueueQuestion(org_id=org_id, now=now))
+        queue = await factory.workflows.build_queue(org_id)
         return {
             place.build_id: QueueView(
                 position=place.position,
                 expected_start=place.starts_at and max(place.starts_at, now),
                 reason=place.reason,
             )
-            for place in queue.places
+            for place in queue
         }
     return {}
 

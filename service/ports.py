@@ -27,7 +27,7 @@ from service.recipe_ports import SavedRecipeReads
 from service.suite_ports import RunReads, SuiteReads
 from service.vm_ports import VmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
-from workflows.slot_models import QueueQuestion, QueueView
+from workflows.slot_models import QueuePlace
 
 
 class BuildReads(Protocol):
@@ -147,7 +147,7 @@ class Workflows(Protocol):
         """Start the build's workflow; false if there was one of that id already, which is left as it is."""
         ...
 
-    async def build_queue(self, question: QueueQuestion) -> QueueView:
+    async def build_queue(self, org_id: str) -> tuple[QueuePlace, ...]:
         """Tell the places of an organization's builds that wait for their turn."""
         ...
 

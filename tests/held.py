@@ -1,14 +1,15 @@
 """What the factory still holds for jobs that are over: quota, open meters, leases of machines, turns of builds."""
 
 import asyncio
+from datetime import timedelta
 
 import psycopg
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from event_store.names import LOG_SCHEMA, READ_SCHEMA
-from workflows.fleet import FleetWorkflow
-from workflows.fleet_models import FLEET_ID, FleetView
+from workflows.fleet_models import FleetView
+from workflows.fleet_reading import read_fleet
 
 _QUERIES = {
     "reservation": f"SELECT r.vm_id FROM {LOG_SCHEMA}.reservations r JOIN {READ_SCHEMA}.vms v USING (vm_id) "  # noqa: S608 - constants
@@ -45,4 +46,4 @@ def held(database: str, temporal: str) -> list[str]:
 async def fleet_of(temporal: str) -> FleetView:
     """Ask the fleet what it has and who has it."""
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
-    return await client.get_workflow_handle_for(FleetWorkflow.run, FLEET_ID).query(FleetWorkflow.overview)
+    return await read_fleet(client, timedelta(seconds=10))

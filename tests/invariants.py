@@ -32,13 +32,14 @@ from infra.keys import Secrets
 from infra.objects import S3ObjectStore
 from infra.settings import S3Settings
 from tests.held import held
+from tests.replayed import unreplayable
 
 T = TypeVar("T")
 
 GRACE_SECONDS = 60.0
 _PROBES = 16
 
-Kind = Literal["lost", "duplicated", "digest", "orphan", "read model", "refused"]
+Kind = Literal["lost", "duplicated", "digest", "orphan", "read model", "refused", "unreplayable"]
 
 _RESTING = {
     "builds": {"completed", "failed", "cancelled"},
@@ -63,10 +64,11 @@ class Violation:
 
 @dataclass
 class Witness:
-    """Where the state of an embedded factory is. Digests that were found right are not read again."""
+    """Where the state of an embedded factory is. What was found right, and cannot change, is not looked at again."""
 
     home: Path
     seen: set[str] = field(default_factory=set[str])
+    replayed: set[str] = field(default_factory=set[str])
 
     def database(self, role: str) -> str:
         """The database's address."""
@@ -104,6 +106,7 @@ async def violations(
 ) -> list[Violation]:
     """Check everything; what may take a while to be cleared away has `within` seconds.
 
+    - every history of a workflow can be replayed;
     - every job that was acknowledged is in the log, and every job is at one end or parked;
     - nothing that happens once happened twice;
     - every published artifact that is not given up is in the object store with its digest;
@@ -111,6 +114,9 @@ async def violations(
     - the read models are what a rebuild makes of the log;
     - the object store takes what it is given, once it has had its time.
     """
+    parted = [Violation("unreplayable", what) for what in await unreplayable(witness.temporal(), witness.replayed)]
+    if parted:
+        return parted  # nobody can ask such a workflow anything
     found = await asyncio.to_thread(_settled_orphans, witness, within)
     streams = await asyncio.to_thread(_streams, witness)
     found += _lost(streams, acknowledged)

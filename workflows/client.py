@@ -6,8 +6,6 @@ from datetime import timedelta
 from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowFailureError,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -27,10 +25,9 @@ from workflows.build_models import BuildInput
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
 from workflows.connect import Connected
 from workflows.delete_build import DeleteBuildInput, DeleteBuildWorkflow
-from workflows.fleet import FleetWorkflow
-from workflows.fleet_models import FLEET_ID
+from workflows.fleet_reading import read_fleet
 from workflows.jobs import RPC_LIMIT, JobCard, known_digest, refused, signal_job, start_job, turn_of, unavailable
-from workflows.slot_models import QueueQuestion, QueueView
+from workflows.slot_models import QueuePlace
 from workflows.validate import ValidateRecipeWorkflow
 
 _ANSWER_LIMIT = timedelta(seconds=24)
@@ -112,15 +109,10 @@ class FactoryClient:
         """Answer the input digest of the build's request, or nothing if this organization has none of that id."""
         return await known_digest(await self._connected(), workflow_id(build_id), org_id)
 
-    async def build_queue(self, question: QueueQuestion) -> QueueView:
-        """Ask which places an organization's builds have; `fleet.unavailable` when nobody tells in time."""
-        handle = (await self._connected()).get_workflow_handle_for(FleetWorkflow.run, FLEET_ID)
-        try:
-            return await handle.query(FleetWorkflow.build_queue, question, rpc_timeout=_QUEUE_LIMIT)
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError, RPCError) as error:
-            raise Fault.because(
-                "fleet.unavailable", f"The queue cannot be seen: {error}", next="Try again shortly."
-            ) from error
+    async def build_queue(self, org_id: str) -> tuple[QueuePlace, ...]:
+        """Tell which places an organization's builds have; `fleet.unavailable` when nobody knows."""
+        fleet = await read_fleet(await self._connected(), _QUEUE_LIMIT)
+        return tuple(place for place in fleet.places if place.org_id == org_id)
 
     async def retry_build(self, build_id: str, command: RetryCommand) -> None:
         """Tell a parked build to go on; a repeated `command_id` is ignored by the workflow."""

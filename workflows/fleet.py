@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import fleet_rules as rules
     from workflows import slot_rules as slots
     from workflows.fleet_models import (
+        FLEET_MEMO,
         Answer,
         FleetInput,
         FleetState,
@@ -37,8 +38,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.slot_models import (
         BuildAnswer,
-        QueueQuestion,
-        QueueView,
         Slot,
         SlotCheck,
         SlotEnd,
@@ -77,6 +76,7 @@ class FleetWorkflow:
         self._holds: dict[str, asyncio.Task[None]] = {}
         self._due: list[Answer | BuildAnswer] = []
         self._changed = True
+        self._shown: FleetView | None = None
 
     @workflow.run
     async def run(self, start: FleetInput) -> None:
@@ -131,16 +131,6 @@ class FleetWorkflow:
     def release_build(self, end: SlotEnd) -> None:
         """Give back a build's slot, or leave the queue."""
         self._change(slots.release(self._state, end, workflow.now()))
-
-    @workflow.query
-    def build_queue(self, question: QueueQuestion) -> QueueView:
-        """Show which places an organization's builds have."""
-        return slots.queue(self._state, question)
-
-    @workflow.query
-    def overview(self) -> FleetView:
-        """Show hosts, room and queue."""
-        return rules.overview(self._state)
 
     def _change(self, state: FleetState) -> None:
         self._state = state
@@ -212,4 +202,12 @@ class FleetWorkflow:
         return info.is_continue_as_new_suggested() or info.get_current_history_length() > policies.LONGEST_HISTORY
 
     def _show(self) -> None:
+        """Show in the memo, and on Temporal's page, what anybody may want to know. Nobody is to query the fleet."""
         workflow.set_current_details(fleet_page(self._state))
+        if not workflow.patched("fleet-memo"):
+            return
+        waiting = slots.places(self._state, workflow.now())
+        view = rules.overview(self._state).model_copy(update={"places": waiting})
+        if view != self._shown:
+            workflow.upsert_memo({FLEET_MEMO: view})
+            self._shown = view

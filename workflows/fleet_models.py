@@ -1,13 +1,15 @@
 """What the fleet takes, gives and remembers. Memory and disk in MiB."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from activities.machines.vm_models import HostCapacity
 from domain.errors import Problem
 from domain.model import Value
-from workflows.slot_models import BuildsState
+from workflows.slot_models import BuildsState, QueuePlace
 
 FLEET_ID = "fleet"
+FLEET_MEMO: Final = "fleet"
+"""The memo's field that holds a `FleetView`."""
 """The one workflow that has authority over hosts and leases."""
 
 
@@ -148,7 +150,12 @@ class HostView(Value):
 
 
 class FleetView(Value):
-    """The fleet's answer to the query `overview`; `waiting` are ids of machines in their order."""
+    """What the fleet shows in its memo, for everybody who wants to know (ADR 18).
+
+    `waiting` are ids of machines in their order, `places` those of builds in the order of their probable starts, at
+    most some hundred.
+    """
 
     hosts: tuple[HostView, ...]
     waiting: tuple[str, ...]
+    places: tuple[QueuePlace, ...] = ()

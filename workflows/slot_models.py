@@ -111,23 +111,11 @@ class BuildAnswer(Value):
         return jobs.workflow_id("build", self.build_id)
 
 
-class QueueQuestion(Value):
-    """Asks for the places of one organization's builds, as the query `build_queue`. `now` is the asker's time."""
-
-    org_id: str
-    now: datetime
-
-
 class QueuePlace(Value):
-    """A build's place now."""
+    """A build's place."""
 
     build_id: str
+    org_id: str
     position: int
     starts_at: datetime | None
     reason: str
-
-
-class QueueView(Value):
-    """The fleet's answer: places in the order of probable starts, at most some hundred."""
-
-    places: tuple[QueuePlace, ...]

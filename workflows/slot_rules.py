@@ -19,8 +19,6 @@ from workflows.slot_models import (
     BuildsState,
     Place,
     QueuePlace,
-    QueueQuestion,
-    QueueView,
     Slot,
     SlotCheck,
     SlotEnd,
@@ -105,11 +103,9 @@ def seconds_to_check(state: FleetState, now: datetime) -> float | None:
     return max(0.0, CHECK_SECONDS - (now - builds.checked_at).total_seconds())
 
 
-def queue(state: FleetState, question: QueueQuestion) -> QueueView:
-    """Tell the places of one organization's builds."""
-    orgs = {place.request.build_id: place.request.org_id for place in state.builds.waiting}
-    places = _forecast(state, question.now)
-    return QueueView(places=tuple(place for place in places if orgs[place.build_id] == question.org_id)[:_LOOK_AHEAD])
+def places(state: FleetState, now: datetime) -> tuple[QueuePlace, ...]:
+    """Tell the places of the first who wait."""
+    return tuple(_forecast(state, now)[:_LOOK_AHEAD]) if state.builds.waiting else ()
 
 
 def _grant(state: FleetState, now: datetime) -> Told:
@@ -185,7 +181,7 @@ def _forecast(state: FleetState, now: datetime) -> list[QueuePlace]:
         floor.end(ended, host)
     order += [(request, None) for request in floor.rest()]
     return [
-        QueuePlace(build_id=r.build_id, position=position, starts_at=at, reason=reasons[r.build_id])
+        QueuePlace(build_id=r.build_id, org_id=r.org_id, position=position, starts_at=at, reason=reasons[r.build_id])
         for position, (r, at) in enumerate(order, 1)
     ]
 

@@ -5,8 +5,6 @@ from typing import Any, NoReturn, TypeVar
 
 from temporalio.client import (
     WithStartWorkflowOperation,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -30,6 +28,7 @@ from workflows import policies
 from workflows.connect import Connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
+from workflows.fleet_reading import read_fleet
 from workflows.jobs import turn_of
 from workflows.vm import VmWorkflow
 from workflows.vm_models import Accepted, ForwardDone, VmInput
@@ -134,14 +133,8 @@ class VmClient:
                 _raise(error)
 
     async def fleet(self) -> FleetView:
-        """Ask for hosts, room and queue."""
-        handle = (await self._connected()).get_workflow_handle_for(FleetWorkflow.run, FLEET_ID)
-        try:
-            return await handle.query(FleetWorkflow.overview, rpc_timeout=_RPC_LIMIT)
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Fault.because("fleet.unavailable", f"The fleet does not answer: {error}") from error
-        except RPCError as error:
-            _raise(error)
+        """Tell hosts, room and queue; `fleet.unavailable` when nobody knows."""
+        return await read_fleet(await self._connected(), _RPC_LIMIT)
 
     async def ensure_fleet(self) -> None:
         """Start the fleet if it does not run."""

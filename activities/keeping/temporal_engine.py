@@ -85,11 +85,12 @@ class TemporalEngine:
         """Tell the task queues of the hosts that are up, as the fleet sees them."""
         fleet: WorkflowHandle[object, object] = self._client.get_workflow_handle("fleet")
         try:
-            view = cast("dict[str, list[dict[str, object]]]", await fleet.query("overview", rpc_timeout=_RPC_LIMIT))
+            shown = await (await fleet.describe(rpc_timeout=_RPC_LIMIT)).memo_value("fleet", {"hosts": []})
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return ()
             raise _unavailable(error) from error
+        view = cast("dict[str, list[dict[str, object]]]", shown)
         return tuple(str(host["queue"]) for host in view["hosts"] if host["up"])
 
     async def _reason(self, handle: WorkflowHandle[object, object], end: End) -> str:

@@ -47,7 +47,7 @@ from tests.fakes.recipes import FakeRecipes, FakeSavedRecipeReads
 from tests.fakes.suites import FakeRunReads, FakeSuiteReads, FakeTests
 from tests.fakes.vm_front import FakeMachines, FakeVmReads
 from workflows.commands import CancelCommand, RetryCommand, ValidateInput, ValidateResult
-from workflows.slot_models import QueuePlace, QueueQuestion, QueueView
+from workflows.slot_models import QueuePlace
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 READER = Caller(org_id="local", subject="reader", plan="free", permissions=frozenset({Permission.READ}))
@@ -217,10 +217,9 @@ class FakeWorkflows:
                 return request.input_digest
         return None
 
-    async def build_queue(self, question: QueueQuestion) -> QueueView:
+    async def build_queue(self, org_id: str) -> tuple[QueuePlace, ...]:
         await self.ping()
-        mine = {build.build_id for build in self.started if build.org_id == question.org_id}
-        return QueueView(places=tuple(place for place in self.queue if place.build_id in mine))
+        return tuple(place for place in self.queue if place.org_id == org_id)
 
     async def retry_build(self, build_id: str, command: RetryCommand) -> None:
         await self.ping()

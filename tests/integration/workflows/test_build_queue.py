@@ -2,15 +2,15 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 
 import pytest
 
 from tests.integration.workflows.conftest import Build, Factory
 from workflows.build import BuildWorkflow
+from workflows.client import FactoryClient
 from workflows.commands import CancelCommand
-from workflows.fleet import FleetWorkflow
-from workflows.slot_models import QueuePlace, QueueQuestion
+from workflows.connect import connected
+from workflows.slot_models import QueuePlace
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -19,8 +19,7 @@ REPLACING = {"concurrency_key": "main", "on_conflict": "cancel_running"}
 
 
 async def places(factory: Factory, org_id: str = "org") -> tuple[QueuePlace, ...]:
-    question = QueueQuestion(org_id=org_id, now=datetime.now(UTC))
-    return (await factory.fleet.query(FleetWorkflow.build_queue, question)).places
+    return await FactoryClient(connected(factory.client)).build_queue(org_id)
 
 
 async def until_waiting(factory: Factory, *build_ids: str, org_id: str = "org") -> tuple[QueuePlace, ...]:

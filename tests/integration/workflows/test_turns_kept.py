@@ -18,6 +18,7 @@ from workflows import policies
 from workflows.build import BuildWorkflow
 from workflows.commands import CancelCommand, RetryCommand
 from workflows.fleet import FleetWorkflow
+from workflows.fleet_reading import read_fleet
 from workflows.slot_models import SlotRequest
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -52,7 +53,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 async def nobody_has_a_turn(factory: Factory) -> None:
     async def free() -> bool:
-        view = await factory.fleet.query(FleetWorkflow.overview)
+        view = await read_fleet(factory.client, timedelta(seconds=5))
         return sum(host.builds for host in view.hosts) == 0 and not await places(factory)
 
     await until(free)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
@@ -23,6 +24,7 @@ from workflows.catalog import WORKFLOWS
 from workflows.connect import connected
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import FLEET_ID, FleetInput, FleetView
+from workflows.fleet_reading import read_fleet
 from workflows.signals import SturdySignals
 from workflows.vm import VmWorkflow
 from workflows.vm_client import VmClient
@@ -151,7 +153,7 @@ class Yard:
         return await asyncio.wait_for(self.handle(vm_id).result(), 25)
 
     async def room(self) -> FleetView:
-        return await self.fleet.query(FleetWorkflow.overview)
+        return await read_fleet(self.client, timedelta(seconds=5))
 
     async def _end(self) -> None:
         """End what a failed test left."""

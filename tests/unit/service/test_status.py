@@ -239,7 +239,9 @@ async def test_lists_are_paged_newest_first_and_can_be_narrowed(world: World) ->
 def waiting(world: World, position: int, seconds: float | None) -> str:
     build_id = world.build(build_id=ID)
     start = None if seconds is None else world.now + timedelta(seconds=seconds)
-    place = QueuePlace(build_id=build_id, position=position, starts_at=start, reason="all hosts are at work")
+    place = QueuePlace(
+        org_id="local", build_id=build_id, position=position, starts_at=start, reason="all hosts are at work"
+    )
     world.workflows.queue = (place,)
     return build_id
 

@@ -11,7 +11,7 @@ from workflows.fleet_models import FleetState
 from workflows.slot_models import (
     BuildAnswer,
     Place,
-    QueueQuestion,
+    QueuePlace,
     Slot,
     SlotCheck,
     SlotEnd,
@@ -79,12 +79,13 @@ class Fleet:
         return [answer.told for answer in self.told if answer.build_id == build_id][-1]
 
     def positions(self, org: str = "a") -> dict[str, int]:
-        view = slot_rules.queue(self.state, QueueQuestion(org_id=org, now=self.now))
-        return {place.build_id: place.position for place in view.places}
+        return {place.build_id: place.position for place in self.places(org)}
 
     def starts(self, org: str = "a") -> dict[str, float | None]:
-        view = slot_rules.queue(self.state, QueueQuestion(org_id=org, now=self.now))
-        return {p.build_id: p.starts_at and (p.starts_at - self.now).total_seconds() for p in view.places}
+        return {p.build_id: p.starts_at and (p.starts_at - self.now).total_seconds() for p in self.places(org)}
+
+    def places(self, org: str) -> list[QueuePlace]:
+        return [place for place in slot_rules.places(self.state, self.now) if place.org_id == org]
 
     def drain(self) -> list[str]:
         """End whoever runs, one after the other, until nobody is left; answers in which order they started."""
@@ -317,7 +318,5 @@ def test_whatever_comes_no_limit_is_broken_and_nobody_waits_who_could_run(
         positions = [p for o in "abc" for p in fleet.positions(o).values()]
         assert sorted(positions) == list(range(1, len(waiting) + 1))
         if waiting and len(running) < 3:
-            reasons = {
-                p.reason for o in "abc" for p in slot_rules.queue(fleet.state, QueueQuestion(org_id=o, now=NOW)).places
-            }
+            reasons = {place.reason for place in slot_rules.places(fleet.state, NOW)}
             assert "all hosts are at work on other builds" not in reasons
