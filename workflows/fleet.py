@@ -91,7 +91,8 @@ class FleetWorkflow:
                 await workflow.wait_condition(lambda: self._changed or self._is_long(), timeout=self._until_check())
             await self._serve()
             if self._is_long() and not self._changed and workflow.all_handlers_finished():
-                workflow.continue_as_new(FleetInput(state=self._state))
+                memo = {FLEET_MEMO: self._shown} if self._shown else None
+                workflow.continue_as_new(FleetInput(state=self._state), memo=memo)
 
     @workflow.signal
     def host_up(self, capacity: HostCapacity) -> None:

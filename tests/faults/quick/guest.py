@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = Path("/mnt")
+_NOTED_SECONDS = 10.0
 BOOT = (
     "SeaBIOS (version of a process)",
     "GRUB loading.",
@@ -171,6 +172,11 @@ def _drain(reader: socket.socket) -> None:
         return
 
 
+def _end_unless_noted(folder: Path) -> None:
+    if not (folder / "power.json").exists():
+        os._exit(1)
+
+
 def main(folder: Path, serial: Path) -> None:
     """Serve until ended."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "memory", str(MEMORY)], check=True)
@@ -185,6 +191,10 @@ def main(folder: Path, serial: Path) -> None:
     class Monitor(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True
 
+    # Who starts it notes it, and can die in between. libvirtd cannot: it outlives the workers.
+    noting = threading.Timer(_NOTED_SECONDS, _end_unless_noted, (folder,))
+    noting.daemon = True
+    noting.start()
     threading.Thread(target=guest.serve_serial, daemon=True).start()
     monitor = folder / "monitor"
     monitor.unlink(missing_ok=True)
