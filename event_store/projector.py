@@ -138,8 +138,8 @@ class Feeds:
         takers = {event: feed for feed in feeds.values() for event in feed.projection.events}
         end, whole, batch = await _read_batch(connection, position, end, frozenset(takers))
         taken: defaultdict[Feed[Any], list[StreamEvent]] = defaultdict(list)
-        for placed in batch:
-            taken[takers[placed.event.NAME]].append(placed)
+        for name, placed in batch:
+            taken[takers[name]].append(placed)
         for feed, events in taken.items():
             await feed.fold(connection, events)
         await connection.execute(_MOVE, (end, list(feeds)))
@@ -160,8 +160,8 @@ _NEXT = SQL(
 
 async def _read_batch(
     connection: AsyncConnection[Any], position: int, end: int, names: frozenset[str]
-) -> tuple[int, bool, list[StreamEvent]]:
-    """Read on in the log up to `end`; answers how far it was read, whether to the end, and the events of these names.
+) -> tuple[int, bool, list[tuple[str, StreamEvent]]]:
+    """Read on in the log up to `end`; answers how far it was read, whether to the end, and the events by these names.
 
     An event of an unknown name is not passed over: reading it fails.
 
@@ -169,7 +169,7 @@ async def _read_batch(
     """
     found = await connection.execute(_NEXT, (position, end, others(names), _BATCH), binary=True)
     rows = await found.fetchall()
-    batch = [decode_event(*row[1:]) for row in rows]
+    batch = [(row[3], decode_event(*row[1:])) for row in rows]
     whole = len(rows) < _BATCH
     return (end if whole else int(rows[-1][0])), whole, batch
 
