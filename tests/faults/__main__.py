@@ -32,7 +32,7 @@ async def equipped(
     points: bool = True,
     kept: Path | None = None,
 ) -> AsyncGenerator[tuple[Laboratory, Experiments, dict[str, tuple[str, ...]]]]:
-    """Run a laboratory with its ground laid, and find the crash points that its quick workers reach, if wanted.
+    """Run a laboratory with its ground laid, and find the crash points that its workers reach, if wanted.
 
     `kept` is a folder to run it in that stays, with all layers that were made, and without small disks; otherwise
     nothing stays.
@@ -43,7 +43,7 @@ async def equipped(
         async with laboratory(Path(folder) / "h", real=real, disks=kept is None) as lab:
             experiments = Experiments(lab, operations)
             await experiments.prepare()
-            found = await reached_points(lab, experiments) if points and not real else {}
+            found = await reached_points(lab, experiments) if points else {}
             yield lab, experiments, found
 
 
@@ -85,7 +85,7 @@ def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> l
         return random.Random(options.first).sample(
             every_point, min(options.sample or len(every_point), len(every_point))
         )
-    every = [real_kind(kind) for kind in real_kinds()] if options.real else kinds(points)
+    every = [real_kind(kind) for kind in real_kinds(points)] if options.real else kinds(points)
     chosen = [kind for kind in every if any(word in kind.name for word in options.kinds or [""])]
     if options.folder is not None:
         chosen = [kind for kind in chosen if "disk full" not in kind.name]  # no small disks are there

@@ -57,6 +57,7 @@ class Laboratory:
         self.busy = 30.0 if real else 4.0
         self.held = 15.0 if real else 4.0
         self.patience = 1800.0 if real else 180.0
+        self.point_within = 300.0 if real else 15.0
         self.machine_within = 240.0 if real else 10.0
         self.proxy = ObjectStoreProxy(lambda: self.port("s3"))
         self.mirror = Mirror()

@@ -42,11 +42,11 @@ async def _at_point(part: str, points: tuple[str, ...], lab: Laboratory, chance:
     return await crashed_at(lab, part, Orders(point=point, side=side, occurrence=occurrence))
 
 
-async def crashed_at(lab: Laboratory, part: str, orders: Orders, *, seconds: float = 15.0) -> str:
+async def crashed_at(lab: Laboratory, part: str, orders: Orders) -> str:
     """Have a part die at a point, or live if it does not get there in time."""
     lab.order(part, orders)
     await lab.restart(part)
-    deadline = asyncio.get_running_loop().time() + seconds
+    deadline = asyncio.get_running_loop().time() + lab.point_within
     while not lab.obeyed(part) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.05)
     died = lab.obeyed(part)
@@ -134,9 +134,9 @@ async def _everything(lab: Laboratory, chance: random.Random) -> str:
     return "killed everything at once"
 
 
-def real_kinds() -> tuple[Kind, ...]:
-    """The kinds for real builds and machines: all but crash points, and what a quick factory does not have."""
-    return (*kinds({}), Kind("libvirt killed", partial(_killed, "libvirt")))
+def real_kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:
+    """The kinds for real builds and machines: all, and what a quick factory does not have."""
+    return (*kinds(points), Kind("libvirt killed", partial(_killed, "libvirt")))
 
 
 def kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:

@@ -1,4 +1,4 @@
-"""Which crash points the workers of the quick builder come by while nothing goes wrong."""
+"""Which crash points the workers come by while nothing goes wrong."""
 
 from tests.faults.experiment import Experiments
 from tests.faults.factory import Laboratory
