@@ -2,7 +2,7 @@
 
     python -m event_store.projector
 
-Each batch of events moves the rows and the projection's position in one transaction, so an event is
+Each batch of events moves the rows and positions of all read models in one transaction, so an event is
 applied exactly once however often the process is killed, and a second projector only waits. It is woken
 by the log's NOTIFY, and by a timer should one be lost. A lost database is waited for. An event that
 cannot be applied is never skipped: the process logs it and ends with status 3.
