@@ -1,7 +1,7 @@
 """The event log: streams of events in PostgreSQL, by the recorder of the `eventsourcing` library."""
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self, cast
 from uuid import UUID
 
@@ -127,10 +127,17 @@ def create_log_tables(url: str) -> None:
 class _Recorder(PostgresApplicationRecorder):
     """The library's recorder, with its hook for what belongs into the same transaction."""
 
-    def _insert_events(self, curs: Cursor[DictRow], stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
-        for query, parameters in kwargs.get("also", ()):
-            curs.execute(query, parameters)
-        super()._insert_events(curs, stored_events, **kwargs)
+    def _insert_stored_events(self, curs: Cursor[DictRow], stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
+        try:
+            for query, parameters in kwargs.get("also", ()):
+                curs.execute(query, parameters)
+            super()._insert_stored_events(curs, stored_events, **kwargs)
+        except psycopg.Error:
+            # An answer may come while later statements still go out. Unless the pipeline is synced here, the
+            # library's commit finds it aborted, and that is raised in place of what the database refused.
+            with suppress(psycopg.Error), curs.connection.pipeline() as pipeline:
+                pipeline.sync()
+            raise
 
 
 def _datastore(url: str) -> PostgresDatastore:

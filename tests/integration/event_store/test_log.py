@@ -1,7 +1,8 @@
 """A fact is appended once, however often and by however many it is told."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from uuid import uuid4
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from domain.build.events import BuildEvent
 from domain.errors import Fault, Verdict
-from event_store.log import EventLog
+from event_store.log import EventLog, Statement
 from event_store.mapper import Cause
 from event_store.schema import Migrated
 from tests.integration.event_store.builders import append, cause, requested, whole_build
@@ -149,6 +150,25 @@ def test_a_statement_of_the_same_transaction_stands_or_falls_with_the_events(log
         log.append(refused, cause(), lambda _: (requested(refused),), also=reserve)
     assert log.read(refused) == ()
     assert count(database) == 1
+
+
+class Unhurried(tuple[Statement, ...]):
+    """Statements between which the server has time to answer."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Statement]:
+        for statement in super().__iter__():
+            yield statement
+            sleep(0.2)
+
+
+def test_what_the_database_refuses_is_told_also_when_its_answer_comes_early(log: EventLog) -> None:
+    """Then later statements meet a pipeline that is aborted, which is nobody's question."""
+    with pytest.raises(Fault, match="division by zero"):
+        log.append(uuid4(), cause(), lambda _: (requested(uuid4()),), also=Unhurried((("SELECT 1/0", ()),)))
+    build = uuid4()
+    assert log.append(build, cause(), lambda _: (requested(build),)).appended == 1
 
 
 def test_the_same_activity_of_another_run_is_another_cause(log: EventLog) -> None:

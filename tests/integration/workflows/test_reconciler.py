@@ -30,7 +30,8 @@ from tests.fakes.keeping import FakeOpenJobs, nothing_to_mend
 from tests.fakes.recording import FakeRecording
 from tests.integration.workflows.test_runs_on_machines import HOST, Range
 from tests.integration.workflows.test_test_runs import suite_plan
-from tests.integration.workflows.test_vm_losses import is_free, until
+from tests.integration.workflows.test_vm_losses import until
+from tests.integration.workflows.vms import is_free
 from tests.machines import request
 from tests.sandbox import strict_runner
 from workflows import policies
@@ -172,7 +173,7 @@ async def test_a_terminated_build_is_cancelled_once_with_the_words_of_who_ended_
         assert {step.status for step in state.steps} == {"completed", "cancelled"}
         assert ended == (f"build-{build_id}: its workflow was terminated: the demo is over",)
         assert works.builder.machines_up == 0
-        assert sum(host.builds for host in (await works.room()).hosts) == 0
+        await works.shows(lambda fleet: sum(host.builds for host in fleet.hosts) == 0)
         events = works.builds.names(build_id)
         assert (await works.reconcile()) == Reconciled(open=0)
         assert works.builds.names(build_id) == events
@@ -224,13 +225,13 @@ async def test_a_retried_build_that_goes_on_as_a_new_run_is_left_alone(works: Wo
 async def test_a_terminated_machine_is_removed_and_its_lease_given_back(works: Works) -> None:
     async with works.working():
         vm_id = await works.ready()
-        assert not await is_free(works)
+        await works.shows(lambda fleet: not is_free(fleet))
         await works.handle(vm_id).terminate(reason="by hand")
         await works.reconcile()
         state = works.recording.state(vm_id)
         assert (state.status, state.note) == ("deleted", None)
         assert works.hosts[HOST].domains == {}
-        await until(lambda: is_free(works))
+        await works.shows(is_free)
         assert (await works.reconcile()) == Reconciled(open=0)
         assert works.recording.names(vm_id)[-2:] == ["deleting", "deleted"]
 

@@ -16,7 +16,7 @@ from domain.errors import Verdict
 from domain.vm import orders as o
 from domain.vm.state import VmState
 from tests.fakes.vm_host import FakeVmHost
-from tests.integration.workflows.vms import Yard, remove
+from tests.integration.workflows.vms import Yard, is_free, remove
 from workflows import policies
 from workflows.fleet import FleetWorkflow
 from workflows.fleet_models import GiveBack
@@ -56,10 +56,6 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> No
             await asyncio.sleep(0.05)
 
 
-async def is_free(yard: Yard) -> bool:
-    return all(host.free.memory == host.total.memory for host in (await yard.room()).hosts)
-
-
 async def holds_again(host: FakeVmHost) -> bool:
     return len(host.holds) == 2
 
@@ -74,7 +70,7 @@ async def test_a_lost_host_is_said_and_its_machine_can_be_deleted_without_it(yar
         await yard.kill("one")
         state = await lost(yard, vm_id)
         assert "one" in str(state.reason)
-        assert not (await yard.room()).hosts[0].up
+        await yard.shows(lambda fleet: not fleet.hosts[0].up)
         waiting = await yard.create()
         told = await yard.recording.until(waiting, lambda vm: vm.waiting is not None)
         assert "no host is up" in str(told.waiting)
@@ -175,7 +171,7 @@ async def test_a_vanished_qemu_is_said_and_the_machine_can_be_started_again(yard
         await observe(yard, yard.recording.state(vm_id), VmSeen(power="lost", reason="QEMU was killed (signal 9)"))
         state = await lost(yard, vm_id)
         assert (state.reason, state.ready) == ("QEMU was killed (signal 9)", False)
-        await until(lambda: is_free(yard))
+        await yard.shows(is_free)
         await yard.vms.command(vm_id, o.StartVm(command_id="again"))
         await yard.recording.until(vm_id, lambda vm: vm.ready and vm.boot == 2)
         await remove(yard, vm_id)
@@ -287,7 +283,7 @@ async def test_fleet_and_machine_continue_as_new_and_forget_nothing(
         token = yard.recording.state(vm_id).token
         other = await yard.ready()
         assert yard.recording.state(other).token > token
-        assert [h.up for h in (await yard.room()).hosts] == [True]
+        await yard.shows(lambda fleet: [host.up for host in fleet.hosts] == [True])
         assert set(yard.hosts["one"].domains) == {vm_id, other}
         await remove(yard, vm_id)
         await remove(yard, other)

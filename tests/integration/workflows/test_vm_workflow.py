@@ -11,7 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 from domain.errors import Fault, Verdict
 from domain.vm import orders as o
 from domain.vm.commands import VmCommand
-from tests.integration.workflows.vms import Yard, remove
+from tests.integration.workflows.vms import Yard, is_free, remove
 from workflows import vm_clock, vm_self
 from workflows.recording import record_vm
 
@@ -34,7 +34,7 @@ async def test_a_machine_is_placed_created_started_and_answers(yard: Yard) -> No
         assert (await yard.ended(vm_id)).removed == 3
         assert yard.hosts["one"].domains == {}
         assert yard.recording.state(vm_id).status == "deleted"
-        assert (await yard.room()).hosts[0].machines == 0
+        await yard.shows(lambda fleet: fleet.hosts[0].machines == 0)
 
 
 async def test_commands_are_done_one_after_the_other_and_a_repeat_only_once(yard: Yard) -> None:
@@ -120,7 +120,7 @@ async def test_a_machine_that_cannot_be_created_is_failed_and_holds_nothing(yard
         vm_id = await yard.create()
         state = await yard.recording.until(vm_id, lambda vm: vm.status == "failed")
         assert (state.problems[0].code, state.host) == ("image.broken", None)
-        assert (await yard.room()).hosts[0].machines == 0
+        await yard.shows(lambda fleet: fleet.hosts[0].machines == 0)
         await yard.vms.command(vm_id, o.StartVm(command_id="again"))
         await yard.recording.until(vm_id, lambda vm: vm.ready)
         await remove(yard, vm_id)
@@ -131,8 +131,7 @@ async def test_a_machine_that_does_not_start_keeps_its_disk_and_its_place_there(
         yard.hosts["one"].failures["start_vm"] = [Verdict.because("host.kvm", "no")]
         vm_id = await yard.create()
         await yard.recording.until(vm_id, lambda vm: vm.status == "failed")
-        room = (await yard.room()).hosts[0]
-        assert (room.machines, room.free.memory) == (1, room.total.memory)
+        await yard.shows(lambda fleet: fleet.hosts[0].machines == 1 and is_free(fleet))
         await remove(yard, vm_id)
         assert yard.hosts["one"].domains == {}
 
@@ -172,8 +171,7 @@ async def test_a_restore_that_fails_gives_back_the_memory_it_was_given(yard: Yar
         assert (state.status, state.orders[-1].problems[0].code) == ("stopped", "snapshot.broken")
         await yard.vms.command(vm_id, o.DropSnapshot(command_id="u", snapshot_id="snap"))
         await yard.recording.until(vm_id, lambda vm: not vm.open_orders)
-        room = (await yard.room()).hosts[0]
-        assert room.free.memory == room.total.memory
+        await yard.shows(is_free)
         await remove(yard, vm_id)
 
 
@@ -182,7 +180,7 @@ async def test_a_machine_that_waits_for_room_until_its_end_is_deleted_then(yard:
         vm_id = await yard.create(ttl=3600)
         await yard.ended(vm_id)
         assert yard.recording.names(vm_id)[-2:] == ["deleting", "deleted"]
-        assert (await yard.room()).waiting == ()
+        await yard.shows(lambda fleet: fleet.waiting == ())
 
 
 @pytest.mark.parametrize("seconds", [None, 3600])
@@ -255,7 +253,7 @@ async def test_deleting_interrupts_what_is_being_done(yard: Yard, step: str) -> 
         await asyncio.wait_for(host.held.wait(), 30)
         await remove(yard, vm_id)
         assert host.domains == {}
-        assert (await yard.room()).hosts[0].machines == 0
+        await yard.shows(lambda fleet: fleet.hosts[0].machines == 0)
 
 
 async def test_deleting_twice_at_once_is_one_deletion(yard: Yard) -> None:
@@ -280,9 +278,9 @@ async def test_a_machine_in_the_queue_can_be_deleted_and_leaves_its_place(yard: 
     async with yard.running():
         vm_id = await yard.create()
         await yard.recording.until(vm_id, lambda vm: vm.waiting is not None)
-        assert (await yard.room()).waiting == (vm_id,)
+        await yard.shows(lambda fleet: fleet.waiting == (vm_id,))
         await remove(yard, vm_id)
-        assert (await yard.room()).waiting == ()
+        await yard.shows(lambda fleet: fleet.waiting == ())
 
 
 async def test_a_machine_in_the_queue_can_be_deleted_while_the_fleets_answer_is_recorded(
@@ -306,7 +304,7 @@ async def test_a_machine_in_the_queue_can_be_deleted_while_the_fleets_answer_is_
         vm_id = await yard.create()
         await yard.recording.until(vm_id, lambda vm: vm.waiting is not None)
         await remove(yard, vm_id)
-        assert (await yard.room()).waiting == ()
+        await yard.shows(lambda fleet: fleet.waiting == ())
 
 
 async def test_a_machine_that_no_host_could_ever_hold_is_failed_with_the_reason(yard: Yard) -> None:

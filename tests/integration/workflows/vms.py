@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -152,14 +152,22 @@ class Yard:
     async def ended(self, vm_id: str) -> VmOutcome:
         return await asyncio.wait_for(self.handle(vm_id).result(), 25)
 
-    async def room(self) -> FleetView:
-        return await read_fleet(self.client, timedelta(seconds=5))
+    async def shows(self, holds: Callable[[FleetView], bool]) -> None:
+        """Wait until the fleet shows it: what it was told a moment ago, it shows after its next task."""
+        async with asyncio.timeout(20):
+            while not holds(await read_fleet(self.client, timedelta(seconds=5))):  # noqa: ASYNC110 - it is in another process
+                await asyncio.sleep(0.05)
 
     async def _end(self) -> None:
         """End what a failed test left."""
         for vm_id in self.recording.streams:
             await terminate(self.handle(vm_id))
         await terminate(self.fleet)
+
+
+def is_free(fleet: FleetView) -> bool:
+    """Tell whether no host gives any of its memory."""
+    return all(host.free.memory == host.total.memory for host in fleet.hosts)
 
 
 async def remove(yard: Yard, vm_id: str) -> None:
