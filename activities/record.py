@@ -69,7 +69,7 @@ class RecordActivities:
         """Append to a build; `build.quota` when the organization's allowance is spent."""
         decided = _decided(build_state.fold, build_decide.decide, request.command, request.at)
         also = build_statements(request.build_id, request.command, request.at)
-        return await self._append(request.build_id, decided, also=also)
+        return await self._append(request.build_id, decided, also=also, begins=request.command.kind == "request")
 
     @activity.defn(name=m.RECORD_VM)
     async def record_vm(self, request: m.RecordVmInput) -> m.RecordResult:
@@ -85,7 +85,7 @@ class RecordActivities:
     async def record_image(self, request: m.RecordImageInput) -> m.RecordResult:
         """Append to an uploaded image."""
         decided = _decided(image_state.fold, image_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided)
+        return await self._append(request.stream_id, decided, begins=request.command.kind == "request")
 
     @activity.defn(name=m.RECORD_SUITE)
     async def record_suite(self, request: m.RecordSuiteInput) -> m.RecordResult:
@@ -97,7 +97,7 @@ class RecordActivities:
     async def record_test_run(self, request: m.RecordTestRunInput) -> m.RecordResult:
         """Append to a test run."""
         decided = _decided(test_run_state.fold, test_run_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided)
+        return await self._append(request.stream_id, decided, begins=request.command.kind == "request")
 
     @activity.defn(name=m.RECORD_RECIPE)
     async def record_recipe(self, request: m.RecordRecipeInput) -> m.RecordResult:
@@ -112,11 +112,16 @@ class RecordActivities:
         return await self._append(request.stream_id, decided)
 
     async def _append(
-        self, stream: str, decided: Callable[[tuple[Any, ...]], Sequence[Event]], *, also: Sequence[Statement] = ()
+        self,
+        stream: str,
+        decided: Callable[[tuple[Any, ...]], Sequence[Event]],
+        *,
+        also: Sequence[Statement] = (),
+        begins: bool = False,
     ) -> m.RecordResult:
         info = activity.info()
         cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id)
-        done = await asyncio.to_thread(self._log.append, UUID(stream), cause, decided, also=also)
+        done = await asyncio.to_thread(self._log.append, UUID(stream), cause, decided, also=also, begins=begins)
         return m.RecordResult(version=done.version, appended=done.appended)
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import select
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from typing import Any, Self, cast
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, Self
 
 import psycopg
 from psycopg import AsyncConnection
@@ -38,6 +39,7 @@ class FrontDatabase:
         self._url = url
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] | None = None
         self._ear: asyncio.Task[None] | None = None
+        self._endings = set[asyncio.Task[None]]()
         self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
 
     async def __aenter__(self) -> Self:
@@ -56,7 +58,7 @@ class FrontDatabase:
             min_size=1,
             max_size=_POOL,
             timeout=_POOL_SECONDS,
-            check=cast("Any", AsyncConnectionPool.check_connection),  # typed for rows as tuples, reads none
+            check=_still_open,
             open=False,
         )
         await self._pool.open(wait=False)
@@ -68,17 +70,26 @@ class FrontDatabase:
             self._ear.cancel()
             with suppress(asyncio.CancelledError):
                 await self._ear
+        await asyncio.gather(*self._endings)
         if self._pool is not None:
             await self._pool.close()
 
     @asynccontextmanager
     async def org(self, org_id: str) -> "AsyncGenerator[OrgReads]":
-        """Open one organization's view: questions in one read-only transaction, bound by row-level security."""
+        """Open one organization's view: questions in one read-only transaction, bound by row-level security.
+
+        Its beginning goes out together with the first question, and nobody waits for its end.
+        """
         with _typed_errors():
-            # In a pipeline the transaction's beginning goes out together with the first question.
-            async with self._connection() as connection, connection.pipeline(), connection.transaction():
+            async with AsyncExitStack() as stack:
+                connection = await stack.enter_async_context(self._connection())
+                await stack.enter_async_context(connection.pipeline())
+                await stack.enter_async_context(connection.transaction())
                 await connection.execute("SELECT set_config(%s, %s, true)", (ORG_SETTING, org_id))
                 yield OrgReads(connection)
+                ending = asyncio.create_task(_end(stack.pop_all()))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
 
     async def ping(self) -> None:
         """Return if the database answers."""
@@ -159,6 +170,25 @@ class _Waiter:
         self.version = version
         self.woken = asyncio.Event()
         self.seen = False
+
+
+async def _still_open(connection: AsyncConnection[Any]) -> None:
+    """Ask the server only when there is something to read that nobody asked for: that is how it hangs up.
+
+    A connection that is half open is given up by `ALIVE`.
+    """
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+async def _end(reading: AsyncExitStack) -> None:
+    """End a transaction that was only read in; the pool makes a new connection when this one is lost."""
+    try:
+        await reading.aclose()
+    except psycopg.Error as error:
+        _log.info("a connection was lost after it was read from: %s", error)
 
 
 @contextmanager

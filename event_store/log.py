@@ -64,21 +64,24 @@ class EventLog:
         with _typed_errors():
             return tuple(map(self._mapper.to_domain_event, self._ready().select_events(stream)))
 
-    def append(self, stream: UUID, cause: Cause, decide: Decide, *, also: Sequence[Statement] = ()) -> Appended:
+    def append(
+        self, stream: UUID, cause: Cause, decide: Decide, *, also: Sequence[Statement] = (), begins: bool = False
+    ) -> Appended:
         """Append what `decide` makes of the stream's events, once for each `cause`.
 
         A repeat is safe at every point: a stream that holds an event of this cause is left as it is, a
         commit whose answer was lost is found again by that, and of two that append at once the later
         one reads and decides anew. `also` are statements for the same transaction, run before the
-        insert (a quota reservation): if one fails, nothing is written.
+        insert (a quota reservation): if one fails, nothing is written. Of a stream that most likely
+        `begins` with this the events are only read if that proves wrong; not with `also`, which might refuse a repeat.
 
         Raises:
             Verdict: a reservation among `also` is refused.
             Fault: `log.contended` if others were faster twenty times; whatever `decide` raises.
 
         """
-        for _ in range(_ATTEMPTS):
-            history = self.read(stream)
+        for attempt in range(_ATTEMPTS):
+            history = () if begins and not also and attempt == 0 else self.read(stream)
             if any(recorded.cause == cause for recorded in history):
                 return Appended(version=len(history), appended=0)
             events = decide(tuple(recorded.event for recorded in history))

@@ -13,7 +13,7 @@ import logging
 import signal
 import sys
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Generic, TypeVar
 
@@ -96,6 +96,7 @@ class Feeds:
 
     def __init__(self, projections: Sequence[Projection[Any]] = PROJECTIONS) -> None:
         self._feeds = {projection.name: Feed(projection) for projection in projections}
+        self._position = 0
 
     async def advance(self, connection: AsyncConnection[Any]) -> bool:
         """Apply the next batch; tells whether there may be another.
@@ -118,6 +119,9 @@ class Feeds:
     async def _advance(self, connection: AsyncConnection[Any]) -> bool:
         locking = await connection.execute(_LOCK, (list(self._feeds),))
         ending = await connection.execute(_LAST)
+        # Most likely nobody has moved the models since, so that this is the next batch.
+        expected = self._position
+        asked = await _ask_batch(connection, expected, self._feeds.values())
         positions = {str(name): int(position) for name, position in await locking.fetchall()}
         if unknown := self._feeds.keys() - positions:
             raise Fault.because("projection.unknown", f"not migrated: {sorted(unknown)}", next="Run: migrate")
@@ -129,22 +133,31 @@ class Feeds:
         if end <= position:
             return False
         behind = {name: feed for name, feed in self._feeds.items() if positions[name] == position}
-        return await self._move(connection, behind, position, end) or bool(ahead)
+        if ahead or position != expected:
+            asked = await _ask_batch(connection, position, behind.values())
+        return await self._move(connection, behind, await asked.fetchall(), end) or bool(ahead)
 
     async def _move(
-        self, connection: AsyncConnection[Any], feeds: Mapping[str, Feed[Any]], position: int, end: int
+        self, connection: AsyncConnection[Any], feeds: Mapping[str, Feed[Any]], rows: Sequence[Any], end: int
     ) -> bool:
-        """Move these feeds, which stand at the same position, towards `end`; false when they are there."""
+        """Move these feeds, which stand at the same position, by the log's next rows up to `end`.
+
+        Appends hold a table lock, so no lower position can turn up later. False when they are at the end.
+        """
+        whole = len(rows) < _BATCH or rows[-1][0] >= end
+        end = end if whole else int(rows[-1][0])
         takers = {event: feed for feed in feeds.values() for event in feed.projection.events}
-        end, whole, batch = await _read_batch(connection, position, end, frozenset(takers))
         taken: defaultdict[Feed[Any], list[StreamEvent]] = defaultdict(list)
-        for name, placed in batch:
-            taken[takers[name]].append(placed)
+        for position, *stored in rows:
+            if position <= end:
+                placed = decode_event(*stored)
+                taken[takers[stored[2]]].append(placed)
         for feed, events in taken.items():
             await feed.fold(connection, events)
         await connection.execute(_MOVE, (end, list(feeds)))
         for feed in feeds.values():
             feed.moved_to(end)
+        self._position = end
         return not whole
 
 
@@ -154,24 +167,16 @@ _MOVE = SQL("UPDATE {} SET position = %s WHERE name = ANY(%s)").format(_PROJECTI
 _LAST = SQL("SELECT max(notification_id) FROM {}").format(Identifier(LOG_SCHEMA, LOG_TABLE))
 _NEXT = SQL(
     "SELECT notification_id, originator_id, originator_version, topic, state FROM {} "
-    "WHERE notification_id > %s AND notification_id <= %s AND topic <> ALL(%s) ORDER BY notification_id LIMIT %s"
+    "WHERE notification_id > %s AND topic <> ALL(%s) ORDER BY notification_id LIMIT %s"
 ).format(Identifier(LOG_SCHEMA, LOG_TABLE))
 
 
-async def _read_batch(
-    connection: AsyncConnection[Any], position: int, end: int, names: frozenset[str]
-) -> tuple[int, bool, list[tuple[str, StreamEvent]]]:
-    """Read on in the log up to `end`; answers how far it was read, whether to the end, and the events by these names.
-
-    An event of an unknown name is not passed over: reading it fails.
-
-    Appends hold a table lock, so no lower position can turn up later.
-    """
-    found = await connection.execute(_NEXT, (position, end, others(names), _BATCH), binary=True)
-    rows = await found.fetchall()
-    batch = [(row[3], decode_event(*row[1:])) for row in rows]
-    whole = len(rows) < _BATCH
-    return (end if whole else int(rows[-1][0])), whole, batch
+async def _ask_batch(
+    connection: AsyncConnection[Any], position: int, feeds: Iterable[Feed[Any]]
+) -> AsyncCursor[tuple[Any, ...]]:
+    """Ask for what comes next in the log for these feeds. An event of an unknown name is not passed over."""
+    passed_over = others(frozenset(event for feed in feeds for event in feed.projection.events))
+    return await connection.execute(_NEXT, (position, passed_over, _BATCH), binary=True)
 
 
 async def _number(cursor: AsyncCursor[Any]) -> int:

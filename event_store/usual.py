@@ -27,17 +27,14 @@ class UsualDurations:
         """
         try:
             with self._connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-                for name in (recipe, None):
-                    rows = cursor.execute(DURATIONS, {"org": org_id, "name": name, "samples": SAMPLES}).fetchall()
-                    if rows:
-                        return tuple(StepDuration.model_validate(row) for row in rows)
+                found = cursor.execute(DURATIONS, {"org": org_id, "name": recipe, "samples": SAMPLES})
+                return tuple(StepDuration.model_validate(row) for row in found.fetchall())
         except psycopg.Error as error:
             raise Fault.because(
                 "database.unavailable",
                 f"the database does not tell how long builds take: {error}",
                 next="Look at the database; builds go on without an expected end meanwhile.",
             ) from error
-        return ()
 
     def _connection(self) -> Connection[Any]:
         return psycopg.connect(self._url, autocommit=True, application_name="openfactory usual", **ALIVE)

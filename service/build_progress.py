@@ -27,8 +27,7 @@ async def progress_of(factory: Factory, state: BuildState, place: QueueView | No
     durations: tuple[StepDuration, ...] = ()
     with suppress(Fault):
         async with factory.reads.org(state.org_id) as reads:
-            name = str(state.recipe.get("name", ""))
-            durations = await reads.builds.durations(name) or await reads.builds.durations()
+            durations = await reads.builds.durations(str(state.recipe.get("name", "")))
     return with_wait(measure(state, now=factory.now(), latest=latest, durations=durations), place, factory)
 
 

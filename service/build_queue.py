@@ -33,10 +33,10 @@ async def join_queue(factory: Factory, caller: Caller, name: str) -> Joining:
     """
     plan = plan_of(caller.plan)
     async with factory.reads.org(caller.org_id) as reads:
-        problems = check_queue(plan, await reads.builds.pending())
-        if problems:
-            raise Verdict(*problems)
-        durations = await reads.builds.durations(name) or await reads.builds.durations()
+        waiting, durations = await reads.builds.outlook(name)
+    problems = check_queue(plan, waiting)
+    if problems:
+        raise Verdict(*problems)
     usual = usual_seconds(durations)
     return Joining(QueueTerms(most=plan.builds, seconds=sum(usual.values()) if usual else None), durations)
 

@@ -51,12 +51,12 @@ class BuildReads(Protocol):
         """Return the ids that begin with these digits, at most so many."""
         ...
 
-    async def pending(self) -> int:
-        """Count the builds that have not begun yet."""
+    async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
+        """Count the builds that have not begun yet, and tell the `durations` of this recipe name."""
         ...
 
-    async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
-        """Tell how long the steps of recent completed builds took, of one recipe name or of any."""
+    async def durations(self, name: str) -> tuple[StepDuration, ...]:
+        """Tell how long the steps of recent completed builds of this recipe name took, or of any if it has none."""
         ...
 
 

@@ -90,13 +90,20 @@ BUILDS: Projection[BuildState] = Projection(
     load=BuildState.model_validate_json,
 )
 
-# Of one organization: of `org`, else of the one that the policies show.
+# Of one organization: of `org`, else of the one that the policies show. Of a name, else of any of its builds.
 DURATIONS: LiteralString = """
-    WITH recent AS (
+    WITH named AS MATERIALIZED (
         SELECT state FROM read_model.builds
-        WHERE status = 'completed' AND (%(name)s::text IS NULL OR name = %(name)s)
-          AND (%(org)s::text IS NULL OR org_id = %(org)s)
+        WHERE status = 'completed' AND name = %(name)s AND (%(org)s::text IS NULL OR org_id = %(org)s)
         ORDER BY created_at DESC, build_id DESC LIMIT %(samples)s
+    ), recent AS (
+        SELECT state FROM named
+        UNION ALL (
+            SELECT state FROM read_model.builds
+            WHERE NOT EXISTS (SELECT FROM named)
+              AND status = 'completed' AND (%(org)s::text IS NULL OR org_id = %(org)s)
+            ORDER BY created_at DESC, build_id DESC LIMIT %(samples)s
+        )
     )
     SELECT step->>'step' AS step, (step->>'cached')::boolean AS cached, count(*) AS samples,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY (step->>'seconds')::double precision) AS seconds
@@ -181,15 +188,16 @@ class BuildQueries:
         )
         return tuple(str(row["build_id"]) for row in await found.fetchall())
 
-    async def pending(self) -> int:
-        """Count the builds that have not begun yet."""
-        found = await self._connection.execute(
+    async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
+        """Count the builds that have not begun yet, and tell the `durations` of this name."""
+        waiting = await self._connection.execute(
             "SELECT count(*) AS pending FROM read_model.builds WHERE status = 'pending'"
         )
-        row = await found.fetchone()
-        return 0 if row is None else int(row["pending"])
+        durations = await self.durations(name)
+        row = await waiting.fetchone()
+        return 0 if row is None else int(row["pending"]), durations
 
-    async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
-        """Tell how long each step took in the last twenty completed builds, of this recipe name or of any."""
+    async def durations(self, name: str) -> tuple[StepDuration, ...]:
+        """Tell how long each step took in the last twenty completed builds of this name, or of any if it has none."""
         found = await self._connection.execute(DURATIONS, {"org": None, "name": name, "samples": SAMPLES})
         return tuple(StepDuration.model_validate(row) for row in await found.fetchall())

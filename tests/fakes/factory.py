@@ -170,10 +170,10 @@ class _BuildReads:
     async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
         return tuple(sorted(s.build_id for s in self._mine() if s.build_id.startswith(digits)))[:limit]
 
-    async def pending(self) -> int:
-        return sum(state.status == "pending" for state in self._mine())
+    async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
+        return sum(state.status == "pending" for state in self._mine()), await self.durations(name)
 
-    async def durations(self, name: str | None = None) -> tuple[StepDuration, ...]:
+    async def durations(self, name: str) -> tuple[StepDuration, ...]:
         return self._reads.step_durations
 
 

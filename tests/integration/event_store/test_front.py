@@ -118,8 +118,10 @@ async def test_durations_are_medians_of_completed_builds(front: FrontDatabase, d
         found = {d.step: d for d in await reads.builds.durations("web")}
         assert found["assemble"].seconds == 4.0
         assert found["assemble"].samples == 2
-        assert await reads.builds.durations("other") == ()
-        assert len(await reads.builds.durations()) == 8
+        assert found == {d.step: d for d in await reads.builds.durations("never built, so any build tells")}
+        assert await reads.builds.outlook("web") == (1, tuple(found.values()))
+    async with front.org("org-b") as reads:
+        assert await reads.builds.outlook("web") == (0, ())
 
 
 async def test_bytes_that_jsonb_does_not_take_are_shown_replaced(front: FrontDatabase, database: Migrated) -> None:
@@ -171,18 +173,37 @@ async def test_the_front_goes_on_after_its_connections_were_cut(
     assert await front.wait_for("org-a", "builds", str(build), 1, 30)
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     async with front.org("org-a") as reads:
         assert await reads.builds.get(str(build)) is not None
 
 
+async def test_transactions_end_though_nobody_waits_for_it(
+    front: FrontDatabase, database: Migrated, postgres_url: str
+) -> None:
+    for _ in range(20):
+        async with front.org("org-a") as reads:
+            assert await reads.builds.get("no") is None
+    with pytest.raises(ZeroDivisionError):
+        async with front.org("org-a"):
+            raise ZeroDivisionError
+    await front.close()
+    async with await psycopg.AsyncConnection.connect(postgres_url) as admin:
+        found = await admin.execute("SELECT state FROM pg_stat_activity WHERE application_name = 'openfactory front'")
+        assert await found.fetchall() == []
+
+
 async def test_the_front_cannot_write_by_mistake(front: FrontDatabase) -> None:
+    async def written() -> None:
+        async with front.org("org-a") as reads:
+            made = await reads.builds._connection.execute("CREATE TABLE x ()")  # pyright: ignore[reportPrivateUsage] - no query writes
+            await made.fetchone()
+
     await front.ping()
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        async with front.org("org-a") as reads:
-            await reads.builds._connection.execute("CREATE TABLE x ()")  # pyright: ignore[reportPrivateUsage] - no query writes
+        await written()
 
 
 async def test_a_database_that_is_away_is_a_fault(database: Migrated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,20 @@ def test_the_same_cause_appends_once(log: EventLog, database: Migrated) -> None:
     assert count(database) == 1
 
 
+def test_the_beginning_of_a_stream_is_appended_once_without_reading_it_first(log: EventLog, database: Migrated) -> None:
+    build, mine = uuid4(), cause()
+    first = requested(build)
+    assert log.append(build, mine, lambda _: (first,), begins=True).appended == 1
+    again = log.append(build, mine, lambda _: (first,), begins=True)
+    assert (again.version, again.appended) == (1, 0)
+
+    def once(history: tuple[BuildEvent, ...]) -> Sequence[BuildEvent]:
+        return () if history else (first,)
+
+    assert log.append(build, cause(), once, begins=True).appended == 0
+    assert count(database) == 1
+
+
 def test_eight_at_once_with_one_cause_store_one_event(log: EventLog, database: Migrated) -> None:
     build, why = uuid4(), cause()
 
