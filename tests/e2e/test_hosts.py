@@ -67,6 +67,7 @@ async def test_machines_are_placed_on_two_hosts_and_one_that_dies_loses_only_its
     await delete(session, meanwhile["vm_id"])
 
     second.start()
+    await until_up(second)
     await session.call("start_vm", {"vm_id": theirs})
     vm = await until_vm(session, theirs, lambda vm: vm.get("ready"))
     assert vm["host"] == NAME
@@ -81,6 +82,13 @@ async def made(session: FactorySession, image_id: str, number: int, **size: int)
     """Have a machine that runs."""
     created = await session.call("create_vm", {"image_id": image_id, "name": f"placed-{number}", **SIZE, **size})
     return await until_vm(session, created["vm_id"], lambda vm: vm["status"] == "running")
+
+
+async def until_up(host: Stack) -> None:
+    """Wait until the fleet knows that the host is back: its parts are ready before its lease is."""
+    async with asyncio.timeout(LOST_SECONDS):
+        while not all(known.up for known in (await fleet_of(host.environ["TEMPORAL_ADDRESS"])).hosts):  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.2)
 
 
 def die(host: Stack) -> None:
