@@ -1,7 +1,10 @@
 """How the read side connects: quick to notice a server that is gone."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 ALIVE: dict[str, Any] = {
@@ -17,3 +20,22 @@ ALIVE: dict[str, Any] = {
 async def connect(url: str, name: str) -> AsyncConnection[Any]:
     """Open a connection in autocommit mode, shown under `name` in pg_stat_activity."""
     return await AsyncConnection.connect(url, autocommit=True, application_name=f"openfactory {name}", **ALIVE)
+
+
+@asynccontextmanager
+async def transaction(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
+    """Open a transaction on a connection in autocommit mode, in a pipeline.
+
+    Statements go out together with the next one whose answer is fetched, the first with the transaction's beginning
+    and the last with its end, which psycopg's own `transaction` waits for each on its own. What fails is raised at the
+    next fetch, or here.
+    """
+    try:
+        async with connection.pipeline():
+            await connection.execute("BEGIN")
+            yield
+            await connection.execute("COMMIT")
+    except BaseException:
+        with suppress(psycopg.Error):  # of a connection that is lost
+            await connection.rollback()
+        raise

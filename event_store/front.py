@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import Fault
-from event_store.connections import ALIVE, connect
+from event_store.connections import ALIVE, connect, transaction
 from event_store.names import ORG_SETTING, VIEWED_CHANNEL
 from event_store.org_reads import Model, OrgReads
 
@@ -54,7 +54,13 @@ class FrontDatabase:
         self._pool = AsyncConnectionPool(
             self._url,
             connection_class=AsyncConnection[DictRow],
-            kwargs={**ALIVE, "row_factory": dict_row, "application_name": "openfactory front", "options": _READ_ONLY},
+            kwargs={
+                **ALIVE,
+                "autocommit": True,
+                "row_factory": dict_row,
+                "application_name": "openfactory front",
+                "options": _READ_ONLY,
+            },
             min_size=1,
             max_size=_POOL,
             timeout=_POOL_SECONDS,
@@ -83,8 +89,7 @@ class FrontDatabase:
         with _typed_errors():
             async with AsyncExitStack() as stack:
                 connection = await stack.enter_async_context(self._connection())
-                await stack.enter_async_context(connection.pipeline())
-                await stack.enter_async_context(connection.transaction())
+                await stack.enter_async_context(transaction(connection))
                 await connection.execute("SELECT set_config(%s, %s, true)", (ORG_SETTING, org_id))
                 yield OrgReads(connection)
                 ending = asyncio.create_task(_end(stack.pop_all()))

@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Identifier
 
 from domain.errors import Fault
 from event_store.catalog import PROJECTIONS
-from event_store.connections import connect
+from event_store.connections import connect, transaction
 from event_store.mapper import StreamEvent, decode_event, others
 from event_store.names import APPENDED_CHANNEL, LOG_SCHEMA, LOG_TABLE, PROJECTIONS_TABLE, VIEWED_CHANNEL
 from event_store.projection import Projection, Versioned, notice
@@ -108,8 +108,7 @@ class Feeds:
 
         """
         try:
-            # What is asked in a pipeline goes out together with the next thing that is waited for.
-            async with connection.pipeline(), connection.transaction():
+            async with transaction(connection):
                 return await self._advance(connection)
         except BaseException:
             for feed in self._feeds.values():

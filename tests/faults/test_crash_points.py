@@ -84,7 +84,7 @@ _HARMLESS = {
     ),
     # what ends with the process, or is another's: connections, descriptors, nameless files, signal handlers
     *("TemporaryFile", "abort", "cancel", "close", "connect", "cursor", "domainEventRegisterAny", "newStream", "pipe"),
-    *("pipeline", "set_result", "setKeepAlive", "shutdown", "sync", "transaction", "umask", "wait"),
+    *("pipeline", "rollback", "set_result", "setKeepAlive", "shutdown", "transaction", "umask", "wait"),
     # calling on inside the SDK
     "execute_activity",
 }

@@ -8,13 +8,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError, StoredEvent
-from eventsourcing.postgres import PostgresApplicationRecorder
 from eventsourcing.utils import retry
 from psycopg.conninfo import make_conninfo
 
 from domain.build.events import BuildEvent
 from domain.errors import Fault, Verdict
-from event_store.log import EventLog, Statement
+from event_store.log import EventLog, Recorder, Statement
 from event_store.mapper import Cause
 from event_store.schema import Migrated
 from tests.integration.event_store.builders import append, cause, requested, whole_build
@@ -124,19 +123,16 @@ def test_a_commit_whose_answer_was_lost_is_found_again(
     log: EventLog, database: Migrated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library tries again after an OperationalError; the events of the first try are then there."""
-    insert, lost = PostgresApplicationRecorder.insert_events, list[bool]()
+    insert, lost = Recorder.insert_events, list[bool]()
 
     @retry(OperationalError, max_attempts=3, wait=0.0)
-    def insert_and_lose(
-        self: PostgresApplicationRecorder, events: Sequence[StoredEvent], **kwargs: object
-    ) -> Sequence[int] | None:
-        done = insert(self, events, **kwargs)
+    def insert_and_lose(self: Recorder, events: Sequence[StoredEvent], **kwargs: object) -> None:
+        insert(self, events, **kwargs)
         if not lost:
             lost.append(True)
             raise OperationalError("the connection was lost after COMMIT")
-        return done
 
-    monkeypatch.setattr(PostgresApplicationRecorder, "insert_events", insert_and_lose)
+    monkeypatch.setattr(Recorder, "insert_events", insert_and_lose)
     build = uuid4()
     done = log.append(build, cause(), lambda _: (requested(build),))
     assert lost
