@@ -24,18 +24,22 @@ async def connect(url: str, name: str) -> AsyncConnection[Any]:
 
 @asynccontextmanager
 async def transaction(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
-    """Open a transaction on a connection in autocommit mode, in a pipeline.
+    """Open a transaction in a pipeline, on a connection in autocommit mode.
 
-    Statements go out together with the next one whose answer is fetched, the first with the transaction's beginning
-    and the last with its end, which psycopg's own `transaction` waits for each on its own. What fails is raised at the
-    next fetch, or here.
+    Statements are sent at once and their answers are not waited for: they are read at the next fetch and at the end.
+    psycopg's own `transaction` waits for its beginning and its end, too. What fails is raised by a later statement, by
+    the next fetch, or at the end.
     """
     try:
         async with connection.pipeline():
             await connection.execute("BEGIN")
             yield
             await connection.execute("COMMIT")
-    except BaseException:
+    except Exception:
         with suppress(psycopg.Error):  # of a connection that is lost
             await connection.rollback()
+        raise
+    except BaseException:
+        # Cancelled, perhaps before its end was sent: then psycopg does not know that the transaction is open.
+        await connection.close()
         raise

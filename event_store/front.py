@@ -26,7 +26,7 @@ _POOL_SECONDS = 5.0
 _RECHECK_SECONDS = 1.0
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
-_READ_ONLY = "-c default_transaction_read_only=on -c statement_timeout=10s"
+_READ_ONLY = "-c default_transaction_read_only=on -c statement_timeout=10s -c idle_in_transaction_session_timeout=30s"
 
 
 class FrontDatabase:
@@ -76,7 +76,10 @@ class FrontDatabase:
             self._ear.cancel()
             with suppress(asyncio.CancelledError):
                 await self._ear
-        await asyncio.gather(*self._endings)
+        if self._endings:
+            _, late = await asyncio.wait(self._endings, timeout=_POOL_SECONDS)
+            for ending in late:
+                ending.cancel()
         if self._pool is not None:
             await self._pool.close()
 
@@ -84,7 +87,7 @@ class FrontDatabase:
     async def org(self, org_id: str) -> "AsyncGenerator[OrgReads]":
         """Open one organization's view: questions in one read-only transaction, bound by row-level security.
 
-        Its beginning goes out together with the first question, and nobody waits for its end.
+        Nobody waits for its beginning alone, nor for its end.
         """
         with _typed_errors():
             async with AsyncExitStack() as stack:
@@ -182,9 +185,9 @@ async def _still_open(connection: AsyncConnection[Any]) -> None:
 
     A connection that is half open is given up by `ALIVE`.
     """
-    socket = select.poll()
-    socket.register(connection.fileno(), select.POLLIN)
-    if socket.poll(0):
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
         await AsyncConnectionPool.check_connection(connection)
 
 
@@ -193,7 +196,7 @@ async def _end(reading: AsyncExitStack) -> None:
     try:
         await reading.aclose()
     except psycopg.Error as error:
-        _log.info("a connection was lost after it was read from: %s", error)
+        _log.info("a reading did not end well: %s", error)
 
 
 @contextmanager

@@ -71,8 +71,9 @@ class EventLog:
         A repeat is safe at every point: a stream that holds an event of this cause is left as it is, a
         commit whose answer was lost is found again by that, and of two that append at once the later
         one reads and decides anew. `also` are statements for the same transaction, run before the
-        insert (a quota reservation): if one fails, nothing is written. Of a stream that most likely
-        `begins` with this the events are only read if that proves wrong; not with `also`, which might refuse a repeat.
+        insert (a quota reservation): if one fails, nothing is written. `begins` says that the stream
+        is most likely empty: then it is read only if the insert finds that it is not. With `also` it is read
+        first in any case, for a reservation might refuse a repeat.
 
         Raises:
             Verdict: a reservation among `also` is refused.

@@ -90,7 +90,7 @@ BUILDS: Projection[BuildState] = Projection(
     load=BuildState.model_validate_json,
 )
 
-# Of one organization: of `org`, else of the one that the policies show. Of a name, else of any of its builds.
+# Of one organization: of `org`, else of the one that the policies show. Of a name, or of any if it has none.
 DURATIONS: LiteralString = """
     WITH named AS MATERIALIZED (
         SELECT state FROM read_model.builds
