@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 
 ALIVE: dict[str, Any] = {
     "connect_timeout": 5,
@@ -35,11 +36,11 @@ async def transaction(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
             await connection.execute("BEGIN")
             yield
             await connection.execute("COMMIT")
-    except Exception:
-        with suppress(psycopg.Error):  # of a connection that is lost
-            await connection.rollback()
-        raise
     except BaseException:
-        # Cancelled, perhaps before its end was sent: then psycopg does not know that the transaction is open.
-        await connection.close()
+        with suppress(psycopg.Error):  # of a connection that is lost
+            if connection.info.transaction_status == TransactionStatus.IDLE:
+                # The pipeline's end was cancelled, too, so that psycopg does not know what is open.
+                await connection.close()
+            else:
+                await connection.rollback()
         raise

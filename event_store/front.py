@@ -90,14 +90,23 @@ class FrontDatabase:
         Nobody waits for its beginning alone, nor for its end.
         """
         with _typed_errors():
-            async with AsyncExitStack() as stack:
-                connection = await stack.enter_async_context(self._connection())
-                await stack.enter_async_context(transaction(connection))
+            async with AsyncExitStack() as entered:
+                connection = await entered.enter_async_context(self._connection())
+                await entered.enter_async_context(transaction(connection))
+                reading = entered.pop_all()
+            try:
                 await connection.execute("SELECT set_config(%s, %s, true)", (ORG_SETTING, org_id))
                 yield OrgReads(connection)
-                ending = asyncio.create_task(_end(stack.pop_all()))
-                self._endings.add(ending)
-                ending.add_done_callback(self._endings.discard)
+            except BaseException as error:
+                self._end(reading, error)
+                raise
+            self._end(reading)
+
+    def _end(self, reading: AsyncExitStack, error: BaseException | None = None) -> None:
+        """End a transaction beside whoever read in it, who cannot cancel this half way."""
+        ending = asyncio.create_task(_ended(reading, error))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     async def ping(self) -> None:
         """Return if the database answers."""
@@ -191,12 +200,12 @@ async def _still_open(connection: AsyncConnection[Any]) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
-async def _end(reading: AsyncExitStack) -> None:
+async def _ended(reading: AsyncExitStack, error: BaseException | None) -> None:
     """End a transaction that was only read in; the pool makes a new connection when this one is lost."""
     try:
-        await reading.aclose()
-    except psycopg.Error as error:
-        _log.info("a reading did not end well: %s", error)
+        await reading.__aexit__(type(error) if error else None, error, None)
+    except psycopg.Error as failure:
+        _log.info("a reading did not end well: %s", failure)
 
 
 @contextmanager

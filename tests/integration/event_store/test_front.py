@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from time import sleep
 from uuid import UUID, uuid4
 
 import psycopg
@@ -193,17 +194,20 @@ async def test_transactions_end_though_nobody_waits_for_it(front: FrontDatabase,
 
 
 async def test_who_is_cancelled_leaves_no_transaction_open(front: FrontDatabase, postgres_url: str) -> None:
-    async def reading(turns: int) -> None:
+    """Also before a question is sent, where psycopg lets others go on when it had the word for a while."""
+    asked = asyncio.Event()
+
+    async def reading() -> None:
         async with front.org("org-a") as reads:
             assert await reads.builds.get("no") is None
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            asked.set()
+            sleep(0.02)  # noqa: ASYNC251 - meant to hold everybody up
             assert await reads.builds.get("no") is None
 
-    for turns in range(20):
-        task = asyncio.create_task(reading(turns))
-        for _ in range(turns * 2):
-            await asyncio.sleep(0)
+    for _ in range(5):
+        asked.clear()
+        task = asyncio.create_task(reading())
+        await asked.wait()
         while not task.done():  # as anyio does, at each turn of the loop
             task.cancel()
             await asyncio.sleep(0)
