@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import select
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Self
@@ -17,12 +16,14 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from domain.errors import Fault
 from event_store.connections import ALIVE, connect, transaction
 from event_store.names import ORG_SETTING, VIEWED_CHANNEL
+from event_store.notices import Notices, Waiter
 from event_store.org_reads import Model, OrgReads
 
 _log = logging.getLogger(__name__)
 
 _POOL = 8
 _POOL_SECONDS = 5.0
+_FIRST_LOOK_SECONDS = 0.05
 _RECHECK_SECONDS = 1.0
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
@@ -40,7 +41,7 @@ class FrontDatabase:
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] | None = None
         self._ear: asyncio.Task[None] | None = None
         self._endings = set[asyncio.Task[None]]()
-        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
+        self._notices = Notices()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -117,33 +118,25 @@ class FrontDatabase:
     async def wait_for(self, org_id: str, model: Model, key: str, version: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
         """Wait until the organization's aggregate is seen at `version` or later; false after `timeout` seconds.
 
-        The projector's notice ends the wait. The row is looked at first, and each second in case a
-        notice was lost.
+        The projector's notice ends the wait, also one that came before. The row is looked at when there was none for a
+        moment, and then each second in case it was lost.
         """
-        waiter = _Waiter(org_id, version)
-        with self._registered(key, waiter), suppress(TimeoutError):
+        pause = min(_FIRST_LOOK_SECONDS, timeout / 2)
+        with self._notices.waiter(org_id, key, version) as waiter, suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while not waiter.seen and not await self._is_there(model, key, waiter):
+                while not waiter.seen:
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(_RECHECK_SECONDS):
+                        async with asyncio.timeout(pause):
                             await waiter.woken.wait()
+                    pause = _RECHECK_SECONDS
+                    if not waiter.seen:
+                        await self._look(model, key, waiter)
         return waiter.seen
 
-    async def _is_there(self, model: Model, key: str, waiter: "_Waiter") -> bool:
+    async def _look(self, model: Model, key: str, waiter: Waiter) -> None:
         waiter.woken.clear()
         async with self.org(waiter.org_id) as reads:
             waiter.seen |= await reads.of(model).version(key) >= waiter.version
-        return waiter.seen
-
-    @contextmanager
-    def _registered(self, key: str, waiter: "_Waiter") -> Generator[None]:
-        self._waiting[key].add(waiter)
-        try:
-            yield
-        finally:
-            self._waiting[key].discard(waiter)
-            if not self._waiting[key]:
-                del self._waiting[key]
 
     def _connection(self) -> AbstractAsyncContextManager[AsyncConnection[DictRow]]:
         if self._pool is None:
@@ -156,37 +149,14 @@ class FrontDatabase:
             try:
                 async with await connect(self._url, "front (listening)") as connection:
                     await connection.execute(SQL("LISTEN {}").format(Identifier(VIEWED_CHANNEL)))
-                    self._wake_all()  # what was noticed meanwhile is lost
+                    self._notices.wake_all()  # what was noticed meanwhile is lost
                     wait = _FIRST_BACKOFF
                     async for notice in connection.notifies():
-                        self._wake(notice.payload)
+                        self._notices.hear(notice.payload)
             except psycopg.Error as error:
                 _log.warning("lost the database's notices, listening again in %.1f s: %s", wait, error)
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_BACKOFF)
-
-    def _wake(self, payload: str) -> None:
-        key, _, seen = payload.partition(" ")
-        version, _, org_id = seen.partition(" ")
-        for waiter in self._waiting.get(key, ()):
-            if waiter.org_id == org_id and int(version) >= waiter.version:
-                waiter.seen = True
-                waiter.woken.set()
-
-    def _wake_all(self) -> None:
-        for waiters in self._waiting.values():
-            for waiter in waiters:
-                waiter.woken.set()
-
-
-class _Waiter:
-    """Someone of an organization who waits for a version."""
-
-    def __init__(self, org_id: str, version: int) -> None:
-        self.org_id = org_id
-        self.version = version
-        self.woken = asyncio.Event()
-        self.seen = False
 
 
 async def _still_open(connection: AsyncConnection[Any]) -> None:
