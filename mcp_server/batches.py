@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import RateLimited
 from mcp_server.auth import network_of_scope
+from mcp_server.bodies import WholeBody
 from mcp_server.callers import caller_of_scope
 from mcp_server.stream import STREAM_PATH
 from service.door import entered
@@ -45,7 +46,7 @@ class Batches:
         first = await receive()  # it holds the whole body, which was read and is sound
         body: bytes = first.get("body", b"")
         if body.lstrip()[:1] != b"[":
-            await self._app(scope, _Given(first, receive), send)
+            await self._app(scope, WholeBody(body, receive), send)
             return
         answer = await self._answered(scope, json.loads(body), receive)
         await answer(scope, receive, send)
@@ -125,20 +126,6 @@ class _Answer:
         return _error(self.number, _INTERNAL_ERROR, "The request was not answered.")
 
 
-class _Given:
-    """Gives one message, and then whatever comes."""
-
-    def __init__(self, message: Message, receive: Receive) -> None:
-        self._message: Message | None = message
-        self._receive = receive
-
-    async def __call__(self) -> Message:
-        if self._message is None:
-            return await self._receive()
-        message, self._message = self._message, None
-        return message
-
-
 def _may_be_batch(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != STREAM_PATH:
         return False
@@ -165,9 +152,8 @@ def _request(scope: Scope, message: dict[str, Any], left: asyncio.Event) -> tupl
         await left.wait()
         return {"type": "http.disconnect"}
 
-    whole: Message = {"type": "http.request", "body": body, "more_body": False}
     sized = [*headers, (b"content-length", str(len(body)).encode())]
-    return {**scope, "headers": sized, "state": dict(scope.get("state", {}))}, _Given(whole, leaving)
+    return {**scope, "headers": sized, "state": dict(scope.get("state", {}))}, WholeBody(body, leaving)
 
 
 async def _watch(receive: Receive, left: asyncio.Event) -> None:

@@ -33,10 +33,10 @@ class SoundBodies:
         if fault is not None:
             await fault(scope, receive, send)
             return
-        await self._app(scope, _Replayed(body or b"", receive), send)
+        await self._app(scope, WholeBody(body or b"", receive), send)
 
 
-class _Replayed:
+class WholeBody:
     """Gives the body once, and then whatever comes: that the client leaves, above all."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
@@ -44,6 +44,7 @@ class _Replayed:
         self._receive = receive
 
     async def __call__(self) -> Message:
+        """Receive the next message, as ASGI says it."""
         if self._body is None:
             return await self._receive()
         body, self._body = self._body, None

@@ -10,6 +10,7 @@ import uvicorn
 from mcp_server.app import build_app
 from mcp_server.stream import STREAM_PATH
 from tests.fakes.factory import World
+from tests.integration.front_stack import FrontStack
 from tests.unit.mcp_server.http import ACCEPT, hello, key, message
 
 pytestmark = pytest.mark.integration
@@ -31,6 +32,12 @@ async def test_a_batch_is_answered_with_an_array_and_others_go_on_as_ever() -> N
             await _ask(http)
         server.should_exit = True
         await serving
+
+
+async def test_a_batch_goes_through_the_gateway(front_stack: FrontStack) -> None:
+    who = {"Authorization": f"Bearer {front_stack.secrets.operator_key()}"}
+    async with httpx2.AsyncClient(base_url=front_stack.url, headers={**ACCEPT, **who}, trust_env=False) as http:
+        await _ask(http)
 
 
 async def _ask(http: httpx2.AsyncClient) -> None:
