@@ -87,9 +87,11 @@ async def create_vm(factory: Factory, caller: Caller, wish: VmWish, *, request_k
         spec=spec,
         verification=image.verification,
     )
-    earlier = None if request_key is None else await _earlier(factory, request)
-    if earlier is not None:
-        return earlier
+    if then is not None:
+        _same_input(then.input_digest, request)
+        return vm_view(then, now=factory.now(), replayed=True)
+    if request_key is not None:
+        await _refuse_other_input(factory, request)
     await _refuse_too_much(factory, caller, plan, spec)
     version = await factory.vms.create(VmInput(request=request))
     return await _created(factory, request, version)
@@ -108,17 +110,14 @@ async def _created(factory: Factory, request: VmRequest, version: int) -> VmView
     return vm_view(state, now=factory.now())
 
 
-async def _earlier(factory: Factory, request: VmRequest) -> VmView | None:
-    """Return the machine of this id if there is one with the same input; refuse it with another."""
-    state = await vm_state(factory, request.org_id, request.vm_id)
-    if state is not None:
-        _same_input(state.input_digest, request)
-        return vm_view(state, now=factory.now(), replayed=True)
+async def _refuse_other_input(factory: Factory, request: VmRequest) -> None:
+    """Refuse what is not what a machine of this id was asked for as, which nobody sees yet.
+
+    One that was refused may be asked for again with the same input; one that is being recorded is met when it starts.
+    """
     known = await factory.vms.vm_known(request.vm_id, request.org_id)
-    if known is None or known == request.input_digest:
-        return None  # one that was refused may be asked for again; one that is being recorded is met there
-    _same_input(known, request)
-    return None
+    if known is not None:
+        _same_input(known, request)
 
 
 async def _refuse_too_much(factory: Factory, caller: Caller, plan: Plan, spec: VmSpec) -> None:
