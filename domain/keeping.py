@@ -35,11 +35,11 @@ class JobFate(Value):
 
 
 class References(Value):
-    """What is referred to: blobs by digest, other objects by their job, and single objects that a test run shows."""
+    """What is referred to: blobs by digest, other objects by their job, screenshots by the test runs that show them."""
 
     digests: frozenset[str]
     jobs: Mapping[str, JobFate]
-    keys: frozenset[str] = frozenset()
+    shown: Mapping[str, tuple[str, ...]] = {}
 
 
 class Removable(Value):
@@ -51,7 +51,9 @@ class Removable(Value):
 
 def removable(key: str, modified: datetime, references: References, now: datetime) -> Removable | None:
     """Tell why an object may be removed; nothing if it must stay."""
-    if now - modified < GRACE or key in references.keys:
+    if now - modified < GRACE:
+        return None
+    if any(_of_job("", references.jobs.get(run), now) is None for run in references.shown.get(key, ())):
         return None
     if key.startswith("blobs/"):
         digest = key.removeprefix("blobs/")

@@ -40,9 +40,11 @@ UNION ALL SELECT run_id, coalesce(state->>'account', 'operator'), false,
 UNION ALL SELECT image_id, coalesce(state->>'account', 'operator'), status = 'deleted',
        CASE WHEN status IN ('ready', 'rejected', 'deleted') THEN created_at END FROM read_model.images
 """
-_KEYS = """
-SELECT DISTINCT file->>'key' AS key FROM read_model.test_runs, jsonb_array_elements(state->'files') AS file
+_SHOWN = """
+SELECT file->>'key' AS key, array_agg(DISTINCT run_id) AS runs
+FROM read_model.test_runs, jsonb_array_elements(state->'files') AS file
 WHERE file->>'key' LIKE 'screens/%'
+GROUP BY 1
 """
 _EXPIRABLE = """
 SELECT build_id AS job_id, coalesce(state->>'plan', 'operator') AS plan, updated_at AS ended_at
@@ -70,11 +72,11 @@ class ReferenceReads:
             Fault: `database.unavailable`, or `projection.behind` when the read models do not catch up.
 
         """
-        rows = await self._ask((_DIGESTS, (list(without),)), (_FATES, ()), (_KEYS, ()))
+        rows = await self._ask((_DIGESTS, (list(without),)), (_FATES, ()), (_SHOWN, ()))
         return References(
             digests=frozenset(row["digest"] for row in rows[0] if row["digest"]),
             jobs={row["job_id"]: JobFate.model_validate(row) for row in rows[1]},
-            keys=frozenset(row["key"] for row in rows[2] if row["key"]),
+            shown={row["key"]: tuple(row["runs"]) for row in rows[2]},
         )
 
     async def builds_with_files(self) -> tuple[JobFate, ...]:

@@ -13,7 +13,9 @@ from domain.image.events import ImageRequested
 from domain.image.inputs import ImageRequest
 from domain.test_run.commands import RequestRun
 from domain.test_run.decide import decide as decide_run
+from domain.test_run.events import RunReported
 from domain.test_run.inputs import RunRequest
+from domain.test_run.results import KeptFile
 from domain.vm.commands import RequestVm
 from domain.vm.decide import decide
 from event_store import references
@@ -98,6 +100,23 @@ async def test_each_job_is_kept_as_its_own_plan_says(database: Migrated, log: Ev
     await shown(database)
     jobs = (await ReferenceReads(database.owner_url).references()).jobs
     assert (jobs[run_id].plan, jobs[image_id].plan) == ("free", "pro")
+
+
+async def test_screenshots_are_referred_to_by_the_runs_that_show_them(database: Migrated, log: EventLog) -> None:
+    runs = sorted(str(uuid4()) for _ in range(2))
+    for run_id in runs:
+        run = RunRequest(
+            run_id=run_id, org_id="o", requested_by="me", account="free", input_digest="d", plan=plan_of_cases("web")
+        )
+        files = (KeptFile(name="a.png", key="screens/vm/a.png"), KeptFile(name="report.xml", key=f"reports/{run_id}/x"))
+        events = (
+            *decide_run(None, RequestRun(request=run), now=START),
+            RunReported(run_id=run_id, org_id="o", at=START, files=files),
+        )
+        log.append(UUID(run_id), cause(), lambda _, events=events: events)
+    await shown(database)
+    found = (await ReferenceReads(database.owner_url).references()).shown
+    assert {key: sorted(showing) for key, showing in found.items()} == {"screens/vm/a.png": runs}
 
 
 async def test_files_that_a_machine_uses_do_not_expire(database: Migrated, log: EventLog) -> None:

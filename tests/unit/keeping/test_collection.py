@@ -1,6 +1,6 @@
 """What the collection removes, and what it never does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -26,12 +26,12 @@ class Reads:
 
     digests: frozenset[str] = frozenset()
     fates: tuple[JobFate, ...] = ()
-    keys: frozenset[str] = frozenset()
+    shown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     asked: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     async def references(self, *, without: Sequence[str] = ()) -> References:
         self.asked.append(tuple(without))
-        return References(digests=self.digests, jobs={fate.job_id: fate for fate in self.fates}, keys=self.keys)
+        return References(digests=self.digests, jobs={fate.job_id: fate for fate in self.fates}, shown=self.shown)
 
     async def builds_with_files(self) -> tuple[JobFate, ...]:
         return self.fates
@@ -122,10 +122,17 @@ async def test_logs_evidence_and_histories_are_kept_as_long_as_the_plan_says(
     assert set(store.objects) == (set(keys) if stays else set())
 
 
-async def test_the_screens_that_a_report_shows_outlive_their_machine(store: FakeObjectStore) -> None:
-    await put(store, f"screens/{JOB}/1.png", f"screens/{JOB}/2.png")
-    await swept(store, Reads(keys=frozenset({f"screens/{JOB}/1.png"})))
-    assert set(store.objects) == {f"screens/{JOB}/1.png"}
+async def test_screens_that_a_report_shows_outlive_their_machine_for_as_long_as_the_runs_plan_says(
+    store: FakeObjectStore,
+) -> None:
+    shown = {f"screens/{JOB}/{run}.png": (run,) for run in ("kept", "over", "deleted with its run")}
+    await put(store, *shown, f"screens/{JOB}/nobody.png")
+    runs = (
+        JobFate(job_id="kept", plan="free", ended_at=NOW - timedelta(days=29)),
+        JobFate(job_id="over", plan="free", ended_at=NOW - timedelta(days=31)),
+    )
+    await swept(store, Reads(fates=runs, shown=shown))
+    assert set(store.objects) == {f"screens/{JOB}/kept.png"}
 
 
 async def test_parts_of_an_upload_stay_while_it_goes_on(store: FakeObjectStore) -> None:
