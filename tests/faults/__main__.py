@@ -17,10 +17,10 @@ from pathlib import Path
 
 from tests.faults.experiment import Experiments, Run, append, read
 from tests.faults.factory import Laboratory, laboratory
-from tests.faults.kinds import Kind, crashed_at, kinds, real_kinds
+from tests.faults.kinds import AT_POINT, Kind, crashed_at, kinds, real_kinds
 from tests.faults.operations import OPERATIONS, Name
 from tests.faults.quick.orders import Orders
-from tests.faults.reach import reached_points
+from tests.faults.reach import CRASHED, reached_points
 from tests.faults.table import publish
 
 
@@ -76,7 +76,7 @@ async def main(options: argparse.Namespace) -> None:
 
 def _about_points(options: argparse.Namespace) -> bool:
     """Whether it matters which points are reached: to find them takes a while."""
-    return options.points or any(word in "dies at a crash point" for word in options.kinds or [""])
+    return options.points or any(word in f"{part} {AT_POINT}" for part in CRASHED for word in options.kinds or [""])
 
 
 def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> list[tuple[Kind, int]]:
@@ -89,6 +89,8 @@ def _asked(options: argparse.Namespace, points: dict[str, tuple[str, ...]]) -> l
     chosen = [kind for kind in every if any(word in kind.name for word in options.kinds or [""])]
     if options.folder is not None:
         chosen = [kind for kind in chosen if "disk full" not in kind.name]  # no small disks are there
+    if not chosen:
+        raise SystemExit("No kind has one of these words in its name: " + ", ".join(kind.name for kind in every))
     return [(kind, options.first + n) for n in range(options.seeds) for kind in chosen]
 
 

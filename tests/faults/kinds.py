@@ -12,6 +12,7 @@ from tests.faults.network import Damage
 from tests.faults.quick.launch import faketime
 from tests.faults.quick.orders import Orders
 
+AT_POINT = "dies at a crash point"
 _LOOK_SECONDS = 0.05
 Inflict = Callable[[Laboratory, random.Random], Awaitable[str]]
 
@@ -142,7 +143,7 @@ def real_kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:
 def kinds(points: dict[str, tuple[str, ...]]) -> tuple[Kind, ...]:
     """All kinds; `points` are the crash points that each worker reaches."""
     return (
-        *(Kind(f"{part} dies at a crash point", partial(_at_point, part, named)) for part, named in points.items()),
+        *(Kind(f"{part} {AT_POINT}", partial(_at_point, part, named)) for part, named in points.items()),
         *(
             Kind(f"{part} killed", partial(_killed, part))
             for part in (
