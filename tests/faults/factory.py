@@ -26,7 +26,7 @@ PARTS = ("core-worker", "host-worker", "projector", "mcp", "gateway")
 SERVERS = ("temporal", "postgres", "s3")
 DISKS = {"host": ".", "objects": "s3", "database": "postgres"}
 _DISK_MIB = {"host": 900, "objects": 400, "database": 400}
-_REAL_DISK_MIB = {"host": 5000, "objects": 2000, "database": 400}
+_REAL_DISK_MIB = {"host": 5000, "objects": 4000, "database": 400}
 _LAST_BYTES = 16 << 20  # of a full disk, taken bit by bit
 
 
