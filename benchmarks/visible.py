@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import psycopg
 from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 
 from benchmarks.builds import recipe
 from benchmarks.measure import Line, median_ratio
@@ -27,39 +29,67 @@ _PROTOCOL = "2026-07-28"
 
 
 async def create_build(stack: Stack, session: FactorySession) -> list[Line]:
-    """Measure pairs; each build is cancelled as soon as it was seen, and at its end before the next."""
+    """Measure rounds; each build is cancelled as soon as it was seen, and at its end before the next.
+
+    The reference runs on the factory's own engine, which reads its queues when there is something in them, and on one
+    that runs as it comes.
+    """
     url = variable(stack.home, "projector", "DATABASE_URL")
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("CREATE TABLE IF NOT EXISTS event_log.bench (id text PRIMARY KEY)")
     state = stack.state()
     if state is None:
         raise RuntimeError("the factory does not run")
-    client = await Client.connect(state.addresses.temporal)
+    async with (
+        _as_it_comes(stack.home / "temporal" / "stock.db") as stock,
+        _inserting(state.addresses.temporal, url) as tuned_client,
+        _inserting(stock, url) as stock_client,
+        aiohttp.ClientSession(headers=_headers(session.target)) as http,
+    ):
+        rounds = [
+            (
+                await _ours(session),
+                await _posted(http, session),
+                await _reference(tuned_client),
+                await _reference(stock_client),
+            )
+            for _ in range(_ROUNDS)
+        ][2:]
+    what = "create_build until visible, against a workflow with one insert, waited for"
+    bare = "as one HTTP request, without the MCP library's client"
+    return [
+        median_ratio(what, [(ours, tuned) for ours, _, tuned, _ in rounds], "≤ 1.2", "through gateway and MCP server"),
+        median_ratio(what, [(posted, tuned) for _, posted, tuned, _ in rounds], "", bare),
+        median_ratio(what, [(ours, stock) for ours, _, _, stock in rounds], "≤ 1.2", "its engine runs as it comes"),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _as_it_comes(database: Path) -> AsyncGenerator[str]:
+    """Run another engine, of the same program and with a database of the same kind, and answer its address."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        dev_server_database_filename=str(database),
+        dev_server_log_level="error",
+    ) as environment:
+        yield environment.client.service_client.config.target_host
+
+
+@contextlib.asynccontextmanager
+async def _inserting(address: str, url: str) -> AsyncGenerator[Client]:
+    """Have a worker of the reference there, and answer a client when it has done something."""
+    client = await Client.connect(address)
     worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.one_insert", state.addresses.temporal, url), cwd=ROOT
+        *(sys.executable, "-m", "benchmarks.one_insert", address, url), cwd=ROOT
     )
     try:
         async with asyncio.timeout(_READY_SECONDS):
             await _reference(client)
-        async with aiohttp.ClientSession(headers=_headers(session.target)) as http:
-            rounds = [
-                (await _ours(session), await _posted(http, session), await _reference(client)) for _ in range(_ROUNDS)
-            ][2:]
+        yield client
     finally:
         with contextlib.suppress(ProcessLookupError):
             worker.terminate()
         await worker.wait()
-    what = "create_build until visible, against a workflow with one insert, waited for"
-    return [
-        median_ratio(
-            what, [(ours, least) for ours, _, least in rounds], "≤ 1.2", "ours through gateway and MCP server"
-        ),
-        median_ratio(
-            f"{what}; as one HTTP request, without the MCP library's client",
-            [(posted, least) for _, posted, least in rounds],
-            "",
-        ),
-    ]
 
 
 async def _ours(session: FactorySession) -> float:
