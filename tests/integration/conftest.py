@@ -69,6 +69,9 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[S3Settings]
     port, *others = free_ports(8)
     with server(_weed_argv(home, port, others), home / "log", lambda: _answers_http(port), signal.SIGKILL):
         yield settings.model_copy(update={"endpoint": f"http://127.0.0.1:{port}"})
+    for number in others:  # killed, it leaves its sockets
+        for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+            left.unlink()
 
 
 @pytest.fixture
