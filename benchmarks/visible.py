@@ -60,7 +60,7 @@ async def create_build(stack: Stack, session: FactorySession) -> list[Line]:
     return [
         median_ratio(what, [(ours, tuned) for ours, _, tuned, _ in rounds], "≤ 1.2", "through gateway and MCP server"),
         median_ratio(what, [(posted, tuned) for _, posted, tuned, _ in rounds], "", bare),
-        median_ratio(what, [(ours, stock) for ours, _, _, stock in rounds], "≤ 1.2", "its engine runs as it comes"),
+        median_ratio(what, [(ours, stock) for ours, _, _, stock in rounds], "", "its engine runs as it comes"),
     ]
 
 
@@ -94,7 +94,7 @@ async def _inserting(address: str, url: str) -> AsyncGenerator[Client]:
 
 async def _ours(session: FactorySession) -> float:
     began = time.perf_counter()
-    view = await session.call("create_build", {"recipe": recipe("visible"), "request_key": str(uuid4())})
+    view = await session.call(_TOOL, {"recipe": recipe("visible"), "request_key": str(uuid4())})
     seconds = time.perf_counter() - began
     await _cancelled(session, view)
     return seconds
