@@ -9,7 +9,7 @@ from itertools import groupby
 
 from domain.errors import Fault, Verdict
 from infra.log_find import Finder, LogWish
-from infra.log_layout import Place, count_lines, damaged, decode_records, is_key, job_prefix, step_of_key
+from infra.log_layout import Place, count_lines, damaged, decode_records, is_key, job_prefix, missing_part, step_of_key
 from infra.ports import LogRecord, ObjectStore
 
 _POLL_SECONDS = 0.25
@@ -52,6 +52,7 @@ class KnownLog:
         self._objects = objects
         self._prefix = job_prefix(job_id)
         self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._missed: set[str] = set()  # were listed and not there
         self._progress: LogRecord | None = None
         self._searched = 0
         self._lines: dict[str, int] = {}  # in each object that was read
@@ -92,17 +93,26 @@ class KnownLog:
             if data is None:
                 data = await self._get(key)
             records = decode_records(data)
-            self._cache[key], self._lines[key] = data, count_lines(data)
-            self._cache.move_to_end(key)
+            self._lines[key] = count_lines(data)
+            if key not in self._missed:
+                self._cache[key] = data
+                self._cache.move_to_end(key)
             if len(self._cache) > _CACHED_OBJECTS:
                 self._cache.popitem(last=False)
             return records
 
     async def _get(self, key: str) -> bytes:
-        """Read an object that was listed. Without it the list was wrong, or is out of date: it is made anew."""
+        """Read an object that was listed; the caller holds the lock.
+
+        Without it the list was wrong, or is out of date: it is made anew. If that names it again, it is lost for good
+        (a store whose disk was full may have lost it), and the rest of the log is not to be hidden by that.
+        """
         try:
             return await self._objects.get(key)
         except Verdict as verdict:
+            if key in self._missed and (listed := await self._objects.list(key, limit=1)):
+                return missing_part(listed[0])
+            self._missed.add(key)
             self.keys, self._searched = [], 0
             raise damaged(f"the object store listed {key!r} and has it not") from verdict
 
@@ -182,7 +192,8 @@ class KnownLog:
         return sum(self._lines[key] for key in self.keys[:end])
 
     async def _several(self, keys: list[str]) -> list[bytes]:
-        return await asyncio.gather(*(self._objects.get(key) for key in keys))
+        async with self._lock:
+            return await asyncio.gather(*map(self._get, keys))
 
     async def grown_beyond(self, count: int) -> int:
         """Wait until there are more than `count` objects, and tell how many; the caller holds `watched`."""

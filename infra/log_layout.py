@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from domain.errors import Fault, Verdict
-from infra.ports import LogRecord
+from infra.ports import LogRecord, ObjectInfo
 
 _LABEL = re.compile(r"^[0-9]+\.[0-9]+-(?P<step>[a-z0-9_]+)(~.*)?$")
 _KEY = re.compile(r"^logs/[^/]+/[^/]+/[0-9]{4}/[0-9]{8}$")
@@ -77,6 +77,17 @@ def decode_records(data: bytes) -> tuple[LogRecord, ...]:
 def damaged(message: str) -> Fault:
     """Say that the object store answered what nobody wrote."""
     return Fault.because("log.damaged", message, next="Try again; if it stays so, look at the object store.")
+
+
+def missing_part(info: ObjectInfo) -> bytes:
+    """Stand in a log for an object that the store lists and has not: one line that says so, as of its writing."""
+    at = round(info.modified.timestamp() * 1000)
+    return encode_record(LogRecord(at=at, kind="line", step=step_of_key(info.key), text=missing_text(info.key)))
+
+
+def missing_text(key: str) -> str:
+    """Say for people that a part of a log is not there."""
+    return f"[a part of the log, {key}, could not be read]"
 
 
 def count_lines(data: bytes) -> int:

@@ -13,6 +13,7 @@ from activities.imaging.models import PublishInput
 from domain.artifacts import Artifact
 from domain.canonical import canonical_json, digest
 from domain.text import clean_untrusted
+from infra.log_layout import missing_text
 from infra.ports import LogRecord
 
 IMAGES = frozenset({"qcow2", "iso"})
@@ -103,7 +104,7 @@ def log_lines(records: Iterable[LogRecord]) -> Iterator[bytes]:
 
 def missing_part(key: str) -> bytes:
     """Stand in a job's log for a part that the object store does not give back."""
-    return f"[a part of the log, {key}, could not be read]\n".encode()
+    return f"{missing_text(key)}\n".encode()
 
 
 def _indented(text: str) -> str:

@@ -88,3 +88,14 @@ class ListsWrongly(FakeObjectStore):
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[ObjectInfo, ...]:
         found = await super().list(prefix, after=after, limit=limit)
         return tuple(o.model_copy(update={"key": self.instead}) if self.instead else o for o in found)
+
+
+class HasLost(FakeObjectStore):
+    """A store that still lists what it has not any more."""
+
+    lost = ""
+
+    async def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        if key == self.lost:
+            raise Verdict.because("object.not_found", f"there is no object {key}", value=key)
+        return await super().get(key, offset=offset, length=length)

@@ -6,11 +6,12 @@ import pytest
 
 from domain.errors import Fault, Verdict
 from infra import log_stream
+from infra.log_find import LogWish
 from infra.log_layout import decode_records
 from infra.log_reader import LogReader
 from infra.log_stream import JobLog
 from infra.ports import LogPage
-from tests.fakes.objects import FakeObjectStore, ListsWrongly
+from tests.fakes.objects import FakeObjectStore, HasLost, ListsWrongly
 
 LABEL = "00.1-base_layer"
 
@@ -174,6 +175,26 @@ async def test_what_was_listed_damaged_is_a_fault_and_is_listed_anew(spoilt: str
     assert caught.value.code == "log.damaged"
     objects.instead = ""
     assert texts(await reader.tail("j", 1)) == ["whole"]
+
+
+async def test_a_part_that_is_lost_for_good_is_a_fault_once_and_then_a_line_that_says_so() -> None:
+    objects = HasLost()
+    await write(objects, "one", label="00.0-resolve")
+    await write(objects, "two", label="00.1-base_layer")
+    await write(objects, "three", label="00.2-package_layer")
+    objects.lost = "logs/j/00.1-base_layer/0001/00000000"
+    said = f"[a part of the log, {objects.lost}, could not be read]"
+    reader = LogReader(objects)
+    for ask in (reader.read("j"), LogReader(objects).find("j", LogWish(text="t"))):
+        with pytest.raises(Fault) as caught:
+            await ask
+        assert caught.value.code == "log.damaged"
+    assert texts(await reader.tail("j", 2)) == [said, "three"]
+    assert texts(await reader.read("j")) == ["one", said, "three"]
+    found = await reader.find("j", LogWish(text="t"))
+    assert [(line.number, line.record.text) for line in found.lines] == [(2, said), (3, "three")]
+    objects.lost = ""
+    assert texts(await reader.read("j")) == ["one", "two", "three"]
 
 
 async def test_a_job_without_a_log_has_no_progress_and_an_empty_tail() -> None:
