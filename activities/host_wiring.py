@@ -21,7 +21,7 @@ from activities.imaging.import_image import ImageImporter
 from activities.imaging.layers import LayerFactory
 from activities.imaging.publish import ObjectPublisher
 from activities.imaging.resolve import AptResolver
-from activities.imaging.store import LayerIndex, LocalBlobStore
+from activities.imaging.store import LayerIndex, LocalBlobStore, sweep_partial
 from activities.imaging.store_room import StoreRoom
 from activities.imaging.workspace import sweep_workspaces
 from activities.machines.accelerator import AcceleratorProbe
@@ -123,6 +123,9 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
     swept = await sweep_workspaces(settings.home)
     if swept:
         _log.info("removed %d workspaces of an earlier worker", swept)
+    swept = await asyncio.to_thread(sweep_partial, settings.home)
+    if swept:
+        _log.info("removed %d files that an earlier worker had begun to write", swept)
     objects = S3ObjectStore(settings.s3)
     paths = LibvirtPaths(home=settings.home)
     libvirt = LibvirtClient(settings.libvirt_uri or paths.uri)

@@ -315,7 +315,7 @@ def _workspaces(home: Path) -> list[str]:
 
 def _partial(home: Path) -> list[str]:
     """Files of the store and the indexes that were begun and never finished."""
-    folders = [home / "store", home / "layers", home / "assemblies"]
+    folders = [home / name for name in ("store", "layers", "assemblies", "solutions", "cache/apt")]
     names = (".new-*", ".fetch-*")
     return [f"partial {p}" for folder in folders if folder.is_dir() for name in names for p in folder.rglob(name)]
 

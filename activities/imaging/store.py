@@ -18,6 +18,8 @@ from domain.errors import Fault
 
 _CHUNK = 1 << 20
 _READ_ONLY = 0o444
+_PARTIAL = ".new-"
+_ATOMICALLY = ("store", "layers", "assemblies", "solutions", "cache/apt")
 
 
 class LocalBlobStore:
@@ -108,7 +110,7 @@ def write_atomically(target: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=_PARTIAL, dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -122,6 +124,14 @@ def write_atomically(target: Path, data: bytes, *, mode: int = 0o644) -> None:
         sync_folder(target.parent)
     except OSError as error:
         raise _unwritable(target, error) from error
+
+
+def sweep_partial(home: Path) -> int:
+    """Remove files that dead workers had begun to write; answers how many. Whoever writes one now only tries again."""
+    partial = [path for folder in _ATOMICALLY for path in (home / folder).rglob(f"{_PARTIAL}*")]
+    for path in partial:
+        path.unlink(missing_ok=True)
+    return len(partial)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.imaging.store import LayerIndex, LocalBlobStore, write_atomically
+from activities.imaging.store import LayerIndex, LocalBlobStore, sweep_partial, write_atomically
 from domain.artifacts import Blob, Layer
 from domain.errors import Fault
 
@@ -91,3 +91,14 @@ def test_a_damaged_record_counts_as_no_layer(tmp_path: Path) -> None:
     index = LayerIndex(tmp_path, LocalBlobStore(tmp_path))
     write_atomically(tmp_path / "layers" / f"{'cd' * 32}.json", b"{half a rec")
     assert index.find("cd" * 32) is None
+
+
+def test_what_a_dead_worker_had_begun_to_write_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    whole = tmp_path / "store" / "6a" / "whole"
+    write_atomically(whole, b"whole")
+    for folder in ("store/6a", "layers", "assemblies", "solutions", "cache/apt/trixie-amd64/etc"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        _file(tmp_path / folder / ".new-297svw33", b"begun")
+    assert sweep_partial(tmp_path) == 5
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [whole]
+    assert sweep_partial(tmp_path) == 0
