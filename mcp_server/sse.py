@@ -15,6 +15,7 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
+from mcp_types.version import OLDEST_SUPPORTED_VERSION
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -69,8 +70,9 @@ class _Stream:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._transport.connect_sse(scope, receive, self._sealing(scope, send)) as (read, write):
             dispatcher = JSONRPCDispatcher[TransportContext](read, write, inline_methods=frozenset({"initialize"}))
-            connection = Connection.for_loop(dispatcher)
             # Some clients open a cut stream again and go on without a new handshake: a restart loses them nothing.
+            # Nobody knows which version they had agreed on, so they are told what every version knows.
+            connection = Connection.for_loop(dispatcher, protocol_version_hint=OLDEST_SUPPORTED_VERSION)
             connection.initialized.set()
             await serve_connection(self._server, dispatcher, connection=connection, lifespan_state={})
 

@@ -105,6 +105,12 @@ async def old_stream(http: httpx2.AsyncClient) -> AsyncGenerator[OldStream]:
         yield stream
 
 
+async def blocks(stream: OldStream) -> list[str]:
+    """Tell what a tool with links answers with."""
+    shown = await stream.ask(message("tools/call", 3, name="get_recipe", arguments={"name": "demo"}))
+    return [block["type"] for block in shown["content"]]
+
+
 @pytest.mark.parametrize("version", HANDSHAKES)
 async def test_a_client_of_http_and_sse_is_served(http: httpx2.AsyncClient, version: str) -> None:
     async with old_stream(http) as stream:
@@ -147,6 +153,17 @@ async def test_a_restart_is_503_and_never_404_for_sessions_and_streams(
     assert answered(await http.post(STREAM, json=ping, headers=session))["result"] == {}
     async with old_stream(http) as stream:
         assert subject(await stream.ask(message("tools/call", 2, name="whoami", arguments={}))) == "operator"
+        assert await blocks(stream) == ["text"]  # links are younger than such a client may be
+
+
+@pytest.mark.parametrize("version", HANDSHAKES)
+async def test_a_stream_that_is_opened_again_is_the_oldest_clients_until_it_says_another_version(
+    http: httpx2.AsyncClient, version: str
+) -> None:
+    async with old_stream(http) as stream:
+        assert await blocks(stream) == ["text"]
+        await stream.ask(hello(version))
+        assert await blocks(stream) == (["text"] if version < "2025-06-18" else ["text", "resource_link"])
 
 
 async def test_an_open_stream_does_not_keep_the_server_from_stopping(
