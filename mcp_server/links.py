@@ -13,6 +13,8 @@ OLDEST_WITH_LINKS = "2025-06-18"
 def links_of(view: BaseModel) -> list[ResourceLink]:
     """Name what can be read further of this view."""
     if isinstance(view, BuildView):
+        if view.status == "deleted":
+            return []  # they would be refused
         log = _link(f"build://{view.build_id}/log", "log", "Build log", "text/plain")
         files = _link(f"build://{view.build_id}/artifacts", "artifacts", "Files of the build", "application/json")
         return [log, files] if view.artifacts else [log]

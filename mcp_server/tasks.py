@@ -77,7 +77,11 @@ class Tasks(Extension):
             return result
         if result.is_error or result.structured_content is None:
             return result
-        view = await self._look(ctx, result.structured_content["workflow_id"])
+        job_id = result.structured_content["workflow_id"]
+        try:
+            view = await jobs.get_job(self._factory, self._caller_of(Context(request_context=ctx)), job_id)
+        except FactoryError:
+            return result  # the tool was heard, and its own answer names the job
         if job_of(view).rests:
             return result
         return {"resultType": "task", **self._task(view, f"{view.workflow_id}{_TRY}{_tries(view)}")}

@@ -24,6 +24,12 @@ _MOST_RESULTS = 100  # more would not fit, however short they are
 _LEVELS = ((100, 12), (48, 12), (24, 12), (12, 12), (6, 8), (3, 4), (1, 2), (0, 1))
 
 FOLLOW = "Call get_build_status with this build_id and wait_s=25 to follow it."
+_PARKED = (
+    "Read failure and get_build_log (tail=100) first. retry_build goes on from the failed step; "
+    "for a changed recipe call create_build with retry_of set to this build_id."
+)
+_FAILED = "It can no longer be retried. Call create_build with retry_of set to this build_id."
+_ANOTHER = "To build its recipe again, call create_build with another request_key."
 
 
 def workflow_id(build_id: str) -> str:
@@ -162,17 +168,14 @@ def _best(results: Sequence[AssertionResult], count: int) -> tuple[AssertionResu
 
 
 def _next(state: BuildState) -> str:
+    if state.status == "deleted":
+        return f"It was deleted, and its files are gone. {_ANOTHER}"
     if state.expired is not None:
-        return f"Its files are no longer kept: {state.expired.reason} Call create_build to build its recipe again."
+        return f"Its files are no longer kept: {state.expired.reason} {_ANOTHER}"
     if state.status == "completed":
         return "Call get_download_links for the images and their evidence."
     if state.status == "cancelled":
         return "Nothing more happens to this build. Call create_build for a new one."
     if state.status == "failed":
-        if state.failure is not None and state.failure.retryable:
-            return (
-                "Read failure and get_build_log (tail=100) first. retry_build goes on from the failed step; "
-                "for a changed recipe call create_build with retry_of set to this build_id."
-            )
-        return "It can no longer be retried. Call create_build with retry_of set to this build_id."
+        return _PARKED if state.failure is not None and state.failure.retryable else _FAILED
     return FOLLOW

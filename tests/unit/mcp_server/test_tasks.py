@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from domain.build import events as e
+from domain.build.inputs import BuildRequest, QueueTerms
 from domain.test_run.commands import FinishRun
 from mcp_server.stream import STREAM_PATH
 from mcp_server.tasks import EXTENSION
@@ -69,6 +70,38 @@ async def test_a_started_job_is_a_task_only_for_those_who_know_tasks(world: Worl
         assert (await tasks.call("list_builds"))["resultType"] == "complete"
         missing = await tasks.task("get", task["taskId"], {})
         assert missing["error"]["code"] == -32021
+
+
+async def test_a_job_that_was_started_and_cannot_be_looked_up_is_answered_as_the_tool_did(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = world.workflows.start_build
+
+    async def start_and_lose_the_read_side(request: BuildRequest, terms: QueueTerms) -> bool:
+        started = await start(request, terms)
+        world.reads.away = True
+        return started
+
+    monkeypatch.setattr(world.workflows, "start_build", start_and_lose_the_read_side)
+    async with task_client(world) as tasks:
+        answer = await tasks.call("create_build", recipe=recipe_document())
+    [started] = world.workflows.started
+    assert (answer["resultType"], answer["isError"]) == ("complete", False)
+    assert answer["structuredContent"]["build_id"] == started.build_id
+
+
+async def test_a_request_for_a_build_that_was_deleted_is_answered_with_it_and_no_task(world: World) -> None:
+    arguments = {"recipe": recipe_document(), "request_key": "k"}
+    async with task_client(world) as tasks:
+        build_id = (await tasks.call("create_build", {}, **arguments))["structuredContent"]["build_id"]
+        gone = e.BuildCancelled(build_id=build_id, org_id="local", at=NOW, reason="x", requested_by="operator")
+        world.reads.apply(gone)
+        await tasks.call("delete_build", {}, build_id=build_id)
+        plain, knowing = [await tasks.call("create_build", known, **arguments) for known in ({}, PLAIN)]
+    assert plain == knowing
+    shown = plain["structuredContent"]
+    assert (shown["status"], shown["replayed"]) == ("deleted", True)
+    assert [block["type"] for block in plain["content"]] == ["text"]  # no link, for it would open nothing
 
 
 async def test_a_task_ends_with_what_the_tool_says(world: World) -> None:

@@ -1,5 +1,6 @@
 """Deleting builds: refused while they are needed, then gone at once, and known as gone."""
 
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -11,11 +12,12 @@ from domain.vm.commands import RequestVm
 from domain.vm.decide import decide as decide_vm
 from domain.vm.state import fold
 from service.admission.credentials import OPERATOR
+from service.build_create import create_build
 from service.build_delete import delete_build
 from service.build_queries import StatusQuery, get_build_status, list_builds
 from service.downloads import get_download_links, open_download
 from service.vm_create import VmWish, create_vm
-from tests.fakes.factory import NOW, READER, STRANGER, World, failed, published
+from tests.fakes.factory import NOW, READER, STRANGER, World, failed, published, recipe_document
 from tests.fakes.suites import kept_suite
 from tests.machines import VM_ID, image, request
 
@@ -47,6 +49,22 @@ async def test_a_deleted_build_is_gone_from_the_list_and_known_by_its_id(world: 
     with pytest.raises(Verdict, match=r"build\.deleted.*too old"):
         await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
     assert (await delete_build(world.factory, OPERATOR, ID)).replayed
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_a_request_that_made_a_deleted_build_says_that_it_takes_another_one(
+    world: World, *, expired: bool
+) -> None:
+    again = partial(create_build, world.factory, OPERATOR, recipe_document(), request_key="k")
+    build_id = (await again()).build_id
+    world.reads.apply(e.BuildCompleted(build_id=build_id, org_id="local", at=NOW, seconds=60.0))
+    if expired:
+        world.reads.apply(e.ArtifactsExpired(build_id=build_id, org_id="local", at=NOW, reason="The plan is over."))
+    await delete_build(world.factory, OPERATOR, build_id)
+    view = await again()
+    assert (view.build_id, view.status, view.replayed) == (build_id, "deleted", True)
+    assert "get_build_status" not in str(view.next)
+    assert "request_key" in str(view.next)
 
 
 async def test_its_links_stop_working_at_once(world: World) -> None:
