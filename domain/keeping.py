@@ -12,6 +12,9 @@ GRACE: Final = timedelta(hours=24)
 RENEW_AFTER: Final = timedelta(hours=12)
 """Whoever takes up an object that is older than this writes it anew, so that its grace begins again."""
 
+HALF_DONE_GRACE: Final = GRACE
+"""How long ago an upload by parts must have been begun before it is given up: longer than any may take."""
+
 _OF_JOBS: Final = {
     "logs/": "logs",
     "evidence/": "evidence",
@@ -47,6 +50,9 @@ class Removable(Value):
 
     kind: str
     reason: str
+
+
+HALF_DONE: Final = Removable(kind="parts of half-done uploads", reason="begun more than a day ago and never ended")
 
 
 def removable(key: str, modified: datetime, references: References, now: datetime) -> Removable | None:

@@ -21,6 +21,7 @@ from minio.error import MinioException, S3Error
 from urllib3.response import BaseHTTPResponse
 
 from domain.errors import Fault, Verdict
+from infra import half_done
 from infra.ports import ObjectInfo
 from infra.settings import S3Settings
 
@@ -175,6 +176,11 @@ class S3ObjectStore:
         """Remove an object; removing one that is not there is harmless."""
         with suppress(Verdict):
             await self._call(partial(self._client.remove_object, self._bucket, key), key=key)
+
+    async def abort_uploads(self, prefix: str, *, before: datetime, dry_run: bool = False) -> tuple[ObjectInfo, ...]:
+        """Give up uploads by parts that were begun before a time and not ended; tell each, and what its parts take."""
+        abort = partial(half_done.abort_uploads, self._client, self._bucket, prefix, before, dry_run=dry_run)
+        return tuple(await self._call(abort))
 
     async def _open(self, key: str, offset: int, length: int | None) -> BaseHTTPResponse | None:
         """Begin to read; nothing if `offset` lies beyond the end."""

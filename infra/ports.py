@@ -51,6 +51,13 @@ class ObjectStore(Protocol):
         """Remove an object; removing one that is not there is harmless."""
         ...
 
+    async def abort_uploads(self, prefix: str, *, before: datetime, dry_run: bool = False) -> tuple[ObjectInfo, ...]:
+        """Give up uploads by parts that were begun before a time and not ended; with `dry_run` only tell them.
+
+        `bytes` is what their parts take, as far as the store tells, `modified` when they were begun.
+        """
+        ...
+
 
 class LogRecord(Value):
     """One record of a job's log. `at` is milliseconds since the epoch.

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,6 +24,7 @@ from pydantic import SecretStr
 
 from domain.build.events import ArtifactsExpired, ArtifactsPublished, BuildDeleted, StepCompleted
 from domain.errors import Fault
+from domain.keeping import HALF_DONE_GRACE
 from event_store.catalog import PROJECTIONS
 from event_store.mapper import StreamEvent, decode_event
 from event_store.names import LOG_SCHEMA, LOG_TABLE, OWNER_ROLE, READ_SCHEMA
@@ -33,6 +35,7 @@ from infra.objects import S3ObjectStore
 from infra.settings import S3Settings
 from tests.held import held
 from tests.replayed import unreplayable
+from workflows.policies import COLLECT_EVERY, SWEEP_LIMIT
 
 T = TypeVar("T")
 
@@ -112,6 +115,7 @@ async def violations(
     - every published artifact that is not given up is in the object store with its digest;
     - no machine, tree, mount, process, socket, quota, lease or turn is left of a job that is over;
     - the read models are what a rebuild makes of the log;
+    - no upload to the object store is half done for longer than the collection leaves one alone;
     - the object store takes what it is given, once it has had its time.
     """
     parted = [Violation("unreplayable", what) for what in await unreplayable(witness.temporal(), witness.replayed)]
@@ -123,6 +127,7 @@ async def violations(
     found += _twice(streams)
     found += await _digests(witness, streams)
     found += await asyncio.to_thread(_read_models, witness)
+    found += await _half_done(witness)
     found += await _refused(witness)
     return found
 
@@ -248,6 +253,17 @@ async def _patiently(ask: Callable[[], Awaitable[T]], deadline: float) -> T:
             if time.monotonic() > deadline:
                 raise
         await asyncio.sleep(0.25)
+
+
+async def _half_done(witness: Witness) -> list[Violation]:
+    """Uploads by parts that the collection should have given up: a younger one may still go on, or wait its time."""
+    objects, deadline = witness.objects(), time.monotonic() + GRACE_SECONDS
+    before = datetime.now(UTC) - HALF_DONE_GRACE - COLLECT_EVERY - SWEEP_LIMIT
+    try:
+        found = await _patiently(partial(objects.abort_uploads, "", before=before, dry_run=True), deadline)
+    finally:
+        await objects.aclose()
+    return [Violation("orphan", f"an upload of {o.key} was begun at {o.modified} and never ended") for o in found]
 
 
 async def _refused(witness: Witness) -> list[Violation]:

@@ -18,7 +18,17 @@ from activities.keeping.collect_models import (
 )
 from activities.session import heartbeats
 from activities.swept import Gone, Swept
-from domain.keeping import PREFIXES, JobFate, References, Removable, artifacts_are_over, removable
+from domain.errors import Fault
+from domain.keeping import (
+    HALF_DONE,
+    HALF_DONE_GRACE,
+    PREFIXES,
+    JobFate,
+    References,
+    Removable,
+    artifacts_are_over,
+    removable,
+)
 from infra.ports import ObjectInfo, ObjectStore
 
 _PAGE = 1000
@@ -51,6 +61,7 @@ class _Tally:
     )
     kept: int = 0
     kept_bytes: int = 0
+    notes: list[str] = field(default_factory=list[str])
 
     def note(self, info: ObjectInfo, why: Removable | None) -> None:
         if why is None:
@@ -71,12 +82,12 @@ class _Tally:
             )
             for (kind, reason), found in sorted(self.gone.items())
         )
-        return Swept(gone=tuple(gone), kept=self.kept, kept_bytes=self.kept_bytes)
+        return Swept(gone=tuple(gone), kept=self.kept, kept_bytes=self.kept_bytes, notes=tuple(self.notes))
 
 
 @dataclass(frozen=True)
 class CollectionActivities:
-    """Looks at every object; what may go is looked at once more before it goes."""
+    """Looks at every object and half-done upload; an object that may go is looked at once more before it goes."""
 
     reads: ReferencesOf
     objects: ObjectStore
@@ -106,6 +117,7 @@ class CollectionActivities:
             tally = _Tally()
             for prefix in PREFIXES:
                 await self._sweep(prefix, references, tally, dry_run=request.dry_run)
+            await self._give_up(tally, dry_run=request.dry_run)
             return tally.result()
 
     async def _sweep(self, prefix: str, references: References, tally: _Tally, *, dry_run: bool) -> None:
@@ -117,6 +129,19 @@ class CollectionActivities:
                     why = await self._remove(info.key, references)
                 tally.note(info, why)
             after = page[-1].key
+
+    async def _give_up(self, tally: _Tally, *, dry_run: bool) -> None:
+        """Abort uploads that died half-way; lists of objects do not have their parts.
+
+        A store that does not let them be looked for keeps nothing else from going.
+        """
+        before = self.now() - HALF_DONE_GRACE
+        try:
+            for prefix in PREFIXES:
+                for info in await self.objects.abort_uploads(prefix, before=before, dry_run=dry_run):
+                    tally.note(info, HALF_DONE)
+        except Fault as error:
+            tally.notes.append(f"half-done uploads: {error.problems[0].message}")
 
     async def _remove(self, key: str, references: References) -> Removable | None:
         found = await self.objects.stat(key)

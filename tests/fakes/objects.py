@@ -20,6 +20,7 @@ class FakeObjectStore:
         self.written: dict[str, datetime] = {}
         self.now = lambda: datetime.now(UTC)
         self.calls: list[tuple[str, str]] = []
+        self.half_done: list[ObjectInfo] = []
 
     async def ensure_bucket(self) -> None:
         """Do nothing: the bucket is always there."""
@@ -70,6 +71,14 @@ class FakeObjectStore:
         """Forget the object."""
         self._note("delete", key)
         self.objects.pop(key, None)
+
+    async def abort_uploads(self, prefix: str, *, before: datetime, dry_run: bool = False) -> tuple[ObjectInfo, ...]:
+        """Forget what `half_done` has of old uploads."""
+        self._note("abort_uploads", prefix)
+        found = tuple(o for o in self.half_done if o.key.startswith(prefix) and o.modified < before)
+        if not dry_run:
+            self.half_done = [o for o in self.half_done if o not in found]
+        return found
 
     def _note(self, method: str, key: str) -> None:
         self.calls.append((method, key))

@@ -38,7 +38,10 @@ _FILES = {
     *("write", "writelines", "write_bytes", "write_text", "copyfileobj", "truncate", "symlink_to", "rmdir"),
 }
 _PROGRAMS = {"run", "run_stage", "create_subprocess_exec", "kill", "killpg", "Popen", "send_signal", "terminate"}
-_OBJECTS = {"delete", "make_bucket", "put", "put_file", "put_object", "remove_object"}
+_OBJECTS = {
+    *("_abort_multipart_upload", "abort_uploads", "delete", "make_bucket", "put", "put_file", "put_object"),
+    "remove_object",
+}
 _DATABASE = {"commit", "execute", "executemany", "insert_events"}
 _TEMPORAL = {
     *("complete", "execute_update", "execute_workflow", "heartbeat", "report_cancellation", "signal", "start_update"),

@@ -8,7 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from domain.errors import Fault, Verdict
+from infra import half_done
 from infra.objects import S3ObjectStore
+from infra.ports import ObjectInfo
 from infra.settings import S3Settings
 from tests.fakes.objects import FakeObjectStore
 
@@ -103,12 +105,48 @@ async def test_a_stream_may_be_left_early(store: Store) -> None:
     assert await store.get("a", length=1) == b"x"
 
 
+async def _begin(store: Store, key: str, data: bytes) -> None:
+    """Begin an upload by parts and leave it there, as a program does that is killed."""
+    if isinstance(store, FakeObjectStore):
+        store.half_done.append(ObjectInfo(key=key, bytes=len(data), modified=datetime.now(UTC)))
+        return
+    client, bucket = store._client, store._bucket  # pyright: ignore[reportPrivateUsage] - nobody else leaves one
+    upload = client._create_multipart_upload(bucket, key, {})  # pyright: ignore[reportPrivateUsage]
+    if data:
+        client._upload_part(bucket, key, data, None, upload, 1)  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+async def test_uploads_that_were_begun_before_a_time_are_given_up_and_told_with_their_size(
+    store: Store, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(half_done, "PAGE", page)
+    begun = {"blobs/a": 6 << 20, "blobs/b": 0, "blobs/c": 5 << 20, "other/x": 0}
+    for key, size in begun.items():
+        await _begin(store, key, bytes(size))
+    await _begin(store, "blobs/a", b"")  # the same again, after the first one died
+    await store.put("blobs/whole", b"x")
+    soon, long_ago = datetime.now(UTC) + timedelta(minutes=1), datetime.now(UTC) - timedelta(minutes=1)
+    ours = sorted([*((key, size) for key, size in begun.items() if key.startswith("blobs/")), ("blobs/a", 0)])
+
+    assert await store.abort_uploads("blobs/", before=long_ago) == ()
+    dry = await store.abort_uploads("blobs/", before=soon, dry_run=True)
+    assert sorted((info.key, info.bytes) for info in dry) == ours
+    assert all(long_ago < info.modified < soon for info in dry)
+    assert sorted(await store.abort_uploads("blobs/", before=soon), key=repr) == sorted(dry, key=repr)
+    assert await store.abort_uploads("blobs/", before=soon) == ()
+    assert [info.key for info in await store.abort_uploads("", before=soon, dry_run=True)] == ["other/x"]
+    assert await store.get("blobs/whole") == b"x"
+
+
 @pytest.mark.parametrize("broken", ["away", "wrong key"])
 async def test_a_store_that_cannot_be_used_is_a_fault(broken: str, s3_settings: S3Settings) -> None:
     update = {"endpoint": "http://127.0.0.1:9"} if broken == "away" else {"secret_key": SecretStr("wrong")}
     store = S3ObjectStore(s3_settings.model_copy(update=update))
     try:
-        for attempt in (store.put("a", b""), store.get("a"), store.stat("a"), store.list(""), store.ensure_bucket()):
+        now = datetime.now(UTC)
+        attempts = (store.put("a", b""), store.get("a"), store.stat("a"), store.list(""), store.ensure_bucket())
+        for attempt in (*attempts, store.abort_uploads("", before=now)):
             with pytest.raises(Fault) as failed:
                 await attempt
             assert failed.value.code == "objects.unavailable"

@@ -10,9 +10,11 @@ from temporalio.testing import ActivityEnvironment
 from activities.keeping.collect_models import CollectInput, SweepInput
 from activities.keeping.collection import CollectionActivities
 from activities.swept import Swept
-from domain.keeping import GRACE, JobFate, References
+from domain.errors import Fault
+from domain.keeping import GRACE, HALF_DONE_GRACE, JobFate, References
 from infra.ports import ObjectInfo
 from tests.fakes.objects import FakeObjectStore
+from workflows import policies
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
@@ -139,6 +141,44 @@ async def test_parts_of_an_upload_stay_while_it_goes_on(store: FakeObjectStore) 
     await put(store, f"uploads/{JOB}/{0:020d}")
     assert (await swept(store, Reads(fates=(fate(),)))).gone == ()
     assert (await swept(store, Reads(fates=(fate(days=1),)))).gone[0].reason == "the upload is over"
+
+
+async def test_uploads_that_died_half_way_are_given_up_when_none_that_lives_can_be_as_old(
+    store: FakeObjectStore,
+) -> None:
+    old, young = NOW - GRACE - timedelta(seconds=1), NOW - GRACE + timedelta(minutes=1)
+    store.half_done = [
+        ObjectInfo(key=f"blobs/{DIGEST}", bytes=16, modified=old),
+        ObjectInfo(key=f"blobs/{OTHER}", bytes=32, modified=old),
+        ObjectInfo(key=f"blobs/{OTHER}", bytes=64, modified=young),
+        ObjectInfo(key="somebody/elses", bytes=128, modified=old),
+    ]
+    references = Reads(digests=frozenset({DIGEST}))
+    dry = await swept(store, references, dry_run=True)
+    assert len(store.half_done) == 4
+    [gone] = (await swept(store, references)).gone
+    assert (gone,) == dry.gone
+    assert (gone.kind, gone.count, gone.bytes) == ("parts of half-done uploads", 2, 48)
+    assert [info.bytes for info in store.half_done] == [64, 128]
+    assert (await swept(store, references)).gone == ()
+
+
+async def test_a_store_that_does_not_tell_of_half_done_uploads_loses_its_objects_all_the_same(
+    store: FakeObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **__: object) -> tuple[ObjectInfo, ...]:
+        raise Fault.because("objects.unavailable", "AccessDenied")
+
+    await put(store, f"blobs/{OTHER}")
+    monkeypatch.setattr(store, "abort_uploads", refused)
+    found = await swept(store, Reads())
+    assert [gone.kind for gone in found.gone] == ["blobs"]
+    assert found.notes == ("half-done uploads: AccessDenied",)
+
+
+def test_no_upload_takes_as_long_as_a_half_done_one_is_left_alone() -> None:
+    uploading = (policies.STEP_LIMIT["publish"], policies.IMPORT_LIMIT)
+    assert 2 * max(uploading) < HALF_DONE_GRACE
 
 
 async def test_files_expire_when_their_plan_says_so() -> None:
