@@ -23,6 +23,9 @@ _DIGESTS = """
 SELECT artifact #>> '{blob,digest}' AS digest
 FROM read_model.builds, jsonb_array_elements(state->'artifacts') AS artifact
 WHERE status <> 'deleted' AND state->>'expired' IS NULL AND NOT build_id = ANY(%s)
+UNION SELECT state #>> '{lock,digest}' FROM read_model.builds
+      WHERE status IN ('pending', 'building', 'testing')
+         OR (status = 'failed' AND (state->'failure'->>'retryable')::boolean)
 UNION SELECT state #>> '{spec,image,digest}' FROM read_model.vms WHERE status <> 'deleted'
 UNION SELECT state->>'sha256' FROM read_model.images WHERE status NOT IN ('deleted', 'rejected')
 UNION SELECT machine #>> '{image,digest}'

@@ -62,6 +62,7 @@ def _request(state: BuildState | None, command: c.RequestBuild, now: datetime) -
                 verify=request.verify,
                 plan=request.plan,
                 rerun_of=request.rerun_of,
+                lock=request.lock,
                 concurrency_key=request.concurrency_key,
                 why=request.why,
             ),

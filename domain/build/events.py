@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from domain.artifacts import Artifact
+from domain.artifacts import Artifact, Blob
 from domain.build.inputs import VerifyPolicy
 from domain.build.steps import StepName
 from domain.errors import Problem
@@ -20,7 +20,10 @@ class BuildEvent(Event):
 
 
 class BuildRequested(BuildEvent):
-    """Someone asked for a build. `recipe` is the canonical document; `why` is what a schedule says about it."""
+    """Someone asked for a build. `recipe` is the canonical document; `why` is what a schedule says about it.
+
+    `lock` is the list of packages of the build that `rerun_of` names; the object must be kept until this build is over.
+    """
 
     NAME = "build.requested.v1"
     requested_by: str
@@ -31,6 +34,7 @@ class BuildRequested(BuildEvent):
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
     rerun_of: str | None = None
+    lock: Blob | None = None
     concurrency_key: str | None = None
     why: str | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.artifacts import Artifact
+from domain.artifacts import Artifact, Blob
 from domain.build import events as e
 from domain.build.inputs import VerifyPolicy
 from domain.build.steps import TESTING_STEPS, StepName
@@ -53,6 +53,7 @@ class Removal(Value):
 class BuildState(Value):
     """One build. `version` is the number of its events.
 
+    `lock` is the earlier build's that this one builds again.
     `deleted` says that somebody deleted it, `expired` that its artifacts are only known by name any more.
     """
 
@@ -70,6 +71,7 @@ class BuildState(Value):
     verify: VerifyPolicy = "auto"
     plan: str = "self-hosted"
     rerun_of: str | None = None
+    lock: Blob | None = None
     concurrency_key: str | None = None
     why: str | None = None
     generation: int = 0
@@ -147,6 +149,7 @@ def _requested(event: e.BuildRequested, version: int) -> BuildState:
         verify=event.verify,
         plan=event.plan,
         rerun_of=event.rerun_of,
+        lock=event.lock,
         concurrency_key=event.concurrency_key,
         why=event.why,
     )

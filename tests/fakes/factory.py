@@ -388,6 +388,7 @@ def requested(request: BuildRequest, at: datetime = NOW) -> e.BuildRequested:
         input_digest=request.input_digest,
         retry_of=request.retry_of,
         rerun_of=request.rerun_of,
+        lock=request.lock,
         concurrency_key=request.concurrency_key,
         why=request.why,
     )

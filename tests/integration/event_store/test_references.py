@@ -6,9 +6,20 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.artifacts import Artifact
-from domain.build.events import ArtifactsExpired, ArtifactsPublished, BuildDeleted
-from domain.errors import Fault
+from domain.artifacts import Artifact, Blob
+from domain.build.commands import RequestBuild
+from domain.build.decide import decide as decide_build
+from domain.build.events import (
+    ArtifactsExpired,
+    ArtifactsPublished,
+    BuildCancelled,
+    BuildCompleted,
+    BuildDeleted,
+    BuildFailed,
+    RetryWindowClosed,
+)
+from domain.build.inputs import BuildRequest
+from domain.errors import Fault, Problem
 from domain.image.events import ImageRequested
 from domain.image.inputs import ImageRequest
 from domain.test_run.commands import RequestRun
@@ -83,6 +94,50 @@ async def test_a_blob_is_referred_to_by_builds_machines_and_uploads(database: Mi
     machine_of(log, deleted, C)
     await shown(database)
     assert (await reads.references()).digests == {A, C, D}
+
+
+def build_again(log: EventLog, lock: str) -> UUID:
+    build_id = uuid4()
+    asked = BuildRequest(
+        build_id=str(build_id),
+        org_id="org-a",
+        requested_by="me",
+        recipe={"name": "web"},
+        rerun_of=str(uuid4()),
+        lock=Blob(digest=lock, bytes=5),
+    )
+    append(log, *decide_build(None, RequestBuild(request=asked), now=START))
+    return build_id
+
+
+async def test_the_lock_of_an_earlier_build_is_referred_to_until_the_build_that_takes_it_again_is_over(
+    database: Migrated, log: EventLog
+) -> None:
+    earlier = built(log, A)
+    waiting, parked, given_up, done = (build_again(log, lock) for lock in (A, B, C, D))
+    append(log, BuildDeleted(build_id=str(earlier), org_id="org-a", at=START, requested_by="me", reason="old"))
+    problem = Problem(code="mirror.unreachable", message="m")
+    for build in (parked, given_up):
+        failed = BuildFailed(
+            build_id=str(build),
+            org_id="org-a",
+            at=START,
+            step="resolve",
+            generation=0,
+            kind="fault",
+            problems=(problem,),
+            retry_until=START + timedelta(days=7),
+        )
+        append(log, failed)
+    append(log, RetryWindowClosed(build_id=str(given_up), org_id="org-a", at=START))
+    append(log, BuildCompleted(build_id=str(done), org_id="org-a", at=START, seconds=1.0))
+    await shown(database)
+    reads = ReferenceReads(database.owner_url)
+    assert (await reads.references()).digests == {A, B}
+    cancelled = BuildCancelled(build_id=str(waiting), org_id="org-a", at=START, requested_by="me", reason="r")
+    append(log, cancelled)
+    await shown(database)
+    assert (await reads.references()).digests == {B}
 
 
 async def test_each_job_is_kept_as_its_own_plan_says(database: Migrated, log: EventLog) -> None:
