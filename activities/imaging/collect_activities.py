@@ -21,23 +21,23 @@ class CollectStoreActivities:
 
     @activity.defn(name=COLLECT_STORE)
     async def collect_store(self, request: StoreInput) -> Swept:
-        """Evict what was not wanted for longest, if the store is over its budget or the disk is low."""
+        """Evict what was not wanted for longest if the store is over its budget or the disk low, and dead records."""
         async with heartbeats():
             evicted = await self.room.evict(dry_run=request.dry_run)
-        kinds: dict[str, list[Item]] = defaultdict(list)
+        kinds: dict[tuple[str, str], list[Item]] = defaultdict(list)
         for item in evicted.items:
-            kinds[item.kind].append(item)
+            kinds[item.kind, item.reason].append(item)
         return Swept(
             gone=tuple(
                 Gone(
                     where=self.host,
                     kind=kind,
-                    reason="not wanted for longest, and the store is over its budget or the disk is low",
+                    reason=reason,
                     count=len(items),
                     bytes=sum(item.bytes for item in items),
                     examples=tuple(item.path.name for item in items[:_EXAMPLES]),
                 )
-                for kind, items in kinds.items()
+                for (kind, reason), items in kinds.items()
             ),
             kept_bytes=evicted.kept_bytes,
         )

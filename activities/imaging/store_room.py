@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from activities.imaging.dead_records import dead_records
 from domain.errors import Fault
 from infra.settings import DiskSettings
 
@@ -20,17 +21,20 @@ _BUDGET_SHARE = 0.4
 _FRESH_SECONDS = 6 * 3600.0  # longer than a build goes between two looks at a file it needs
 _FRESH_WHEN_LOW = 3600.0
 _DIGEST_LENGTH = 64
+_UNWANTED = "not wanted for longest, and the store is over its budget or the disk is low"
+_DEAD = "what it names is no longer in the store"
 _DISKS = ("", "store", "s3", "postgres", "temporal", "tmp")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file that may go: what it is, its size in bytes, and when somebody last looked for it."""
+    """A file that may go: what it is, its size in bytes, when somebody last looked for it, and why it may."""
 
     kind: str
     path: Path
     bytes: int
     used: float
+    reason: str = _UNWANTED
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,10 @@ class StoreRoom:
             )
 
     async def evict(self, *, dry_run: bool) -> Evicted:
-        """Remove what was not wanted for longest until the budget is kept and the disk has room; safe to repeat."""
+        """Remove what was not wanted for longest until the budget is kept and the disk has room; safe to repeat.
+
+        Records of what has gone go with it, also where nothing else must.
+        """
         return await asyncio.to_thread(self._evict, dry_run)
 
     def _evict(self, dry_run: bool) -> Evicted:  # noqa: FBT001 - of a thread's call
@@ -90,7 +97,15 @@ class StoreRoom:
                 continue
             gone.append(item)
             too_much -= item.bytes
-        return Evicted(items=tuple(gone), kept_bytes=total - sum(item.bytes for item in gone))
+        kept = total - sum(item.bytes for item in gone)
+        return Evicted(items=(*gone, *self._dead(gone, fresh, dry_run=dry_run)), kept_bytes=kept)
+
+    def _dead(self, gone: Iterable[Item], fresh: float, *, dry_run: bool) -> Iterable[Item]:
+        """Remove what the indexes know of blobs that have gone."""
+        for record in dead_records(self._home, frozenset(item.path.name for item in gone), fresh):
+            item = Item("records of layers and images", record.path, record.bytes, record.written, _DEAD)
+            if dry_run or _removed(item, fresh):
+                yield item
 
     def _items(self) -> Iterable[Item]:
         yield from _files("package files", (self._home / "cache" / "debs").glob("*"))
