@@ -32,7 +32,7 @@ async def retry_build(factory: Factory, caller: Caller, build_id: str, *, reques
     command_id = _command_id(factory, "retry_build", build_id, request_key)
     if state is None:
         raise _not_failed(None)
-    if state.last_command == command_id:
+    if command_id in state.retries:
         return await view_of(factory, state, replayed=True)
     if state.status != "failed":
         raise _not_failed(state)

@@ -22,7 +22,7 @@ from service.ids import derived_id, is_build_id
 from service.lookup import build_id_of, require_kept, visible_build
 from service.permissions import require
 from service.progress import measure
-from service.recipe_source import RecipeDocument, canonical_recipe, is_name, recipe_of_build, understood
+from service.recipe_source import RecipeDocument, canonical_recipe, may_have_meant, recipe_of_build, understood
 from service.recipe_text import read_recipe
 
 TOOL = "create_build"
@@ -123,7 +123,8 @@ async def _meant(
     """Find what the names stand for: what they stood for when the build `then` was asked for, if it is there."""
     rerun_of = await _build_meant(factory, caller, wishes.rerun_of, then.rerun_of if then else None)
     again = document is None and rerun_of is not None and then is not None and rerun_of == then.rerun_of
-    if then is not None and (again or (rerun_of is None and is_name(document))):
+    named = rerun_of is None and then is not None and await may_have_meant(factory, caller, document, then.recipe)
+    if then is not None and (again or named):
         recipe = then.recipe
     else:
         recipe = canonical_recipe(await _recipe(factory, caller, document, rerun_of))

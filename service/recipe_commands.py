@@ -46,12 +46,13 @@ async def save_recipe(
     _refuse_built_in(factory, name, f"Give it another name: customize_recipe with patch {{name: my-{name}}}.")
     recipe_id = recipe_id_of(caller, name)
     state = await saved_state(factory, caller, name)
+    known = None if state is None or state.deleted else state.content
     with problems_of("recipe.bad_value"):
         content = RecipeContent.model_validate(
             {
                 "document": recipe,
-                "description": _kept(wish.description, state and state.content.description, ""),
-                "category": _kept(wish.category, state and state.content.category, DEFAULT_CATEGORY),
+                "description": _kept(wish.description, known and known.description, ""),
+                "category": _kept(wish.category, known and known.category, DEFAULT_CATEGORY),
             }
         )
     command = SaveRecipe(
@@ -61,9 +62,10 @@ async def save_recipe(
         requested_by=caller.subject,
         expected_version=wish.expected_version or 0,
         content=content,
+        input_digest=digest({"document": recipe, "description": wish.description, "category": wish.category}),
     )
     if state is not None and (done := state.done(command.command_id)) is not None:
-        refuse_reuse(done.content_digest, command)
+        refuse_reuse(done, command)
         return _view(state).model_copy(update={"replayed": True})
     return await _commanded(factory, caller, recipe_id, command, content)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from domain.build.names import read_build_name
 from domain.caller import Caller
 from domain.canonical import canonical_json
 from domain.errors import Verdict
@@ -42,10 +43,24 @@ async def understood(factory: Factory, caller: Caller, document: RecipeDocument)
     return read_recipe(document)
 
 
-def is_name(document: RecipeDocument | None) -> bool:
-    """Whether it only names a recipe, which may be another one tomorrow."""
+async def may_have_meant(
+    factory: Factory, caller: Caller, document: RecipeDocument | None, recipe: Mapping[str, Any]
+) -> bool:
+    """Whether it is a name that can have stood for this recipe when it was asked for, whatever it stands for today.
+
+    Raises:
+        Verdict: `build.not_found` for what names no build in any way.
+
+    """
     word = document.strip() if isinstance(document, str) else ""
-    return bool(_NAME.fullmatch(word) or _BUILD.fullmatch(word))
+    if not _BUILD.fullmatch(word):
+        return bool(_NAME.fullmatch(word)) and word == recipe["name"]
+    named = read_build_name(word)
+    if named.build_id is None:
+        return named.tag is None or named.tag.recipe in {None, recipe["name"]}
+    async with factory.reads.org(caller.org_id) as reads:
+        state = await reads.builds.get(named.build_id)
+    return state is not None and state.recipe == recipe
 
 
 async def named_recipe(factory: Factory, caller: Caller, name: str) -> Recipe:

@@ -195,7 +195,8 @@ def _supersede(state: FleetState, request: SlotRequest) -> Told:
     answers = [_superseded(build_id, request.build_id) for build_id in sorted(gone)]
     running: list[SlotState] = []
     for slot in builds.running:
-        if request.on_conflict == "cancel_running" and _same_key(slot.request, request) and not slot.superseded_by:
+        older = _same_key(slot.request, request) and _older(slot.request, request)
+        if request.on_conflict == "cancel_running" and older and not slot.superseded_by:
             answers.append(_superseded(slot.request.build_id, request.build_id))
             running.append(slot.model_copy(update={"superseded_by": request.build_id}))
         else:

@@ -58,9 +58,12 @@ class TemporalEngine:
         return Ended("gone", _WORDS["gone"])
 
     async def ended_early(self, since: datetime) -> tuple[str, ...]:
-        """Name the workflows that were ended from outside since then while their jobs waited to begin."""
+        """Name the workflows that were ended from outside since then while their jobs waited to begin.
+
+        One that is cancelled then fails to record its request, and so cannot record its end.
+        """
         query = (
-            'ExecutionStatus IN ("Terminated", "TimedOut") AND JobState IN ("pending", "uploading") '
+            'ExecutionStatus IN ("Terminated", "TimedOut", "Canceled") AND JobState IN ("pending", "uploading") '
             f'AND CloseTime > "{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"'
         )
         try:

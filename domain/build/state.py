@@ -18,6 +18,7 @@ StepStatus = Literal["running", "completed", "failed", "cancelled"]
 RESTING: frozenset[BuildStatus] = frozenset({"completed", "failed", "cancelled", "deleted"})
 # What an event says of a state: its fields' new values. They are put in at once, for a copy costs more than the rest.
 Change = Mapping[str, object]
+_RETRIES_KEPT = 50  # as many as the workflow knows again
 
 
 class StepState(Value):
@@ -53,8 +54,8 @@ class Removal(Value):
 class BuildState(Value):
     """One build. `version` is the number of its events.
 
-    `lock` is the earlier build's that this one builds again.
-    `deleted` says that somebody deleted it, `expired` that its artifacts are only known by name any more.
+    `lock` is the earlier build's that this one builds again. `retries` are the ids of the newest commands that it went
+    on after. `deleted` says that somebody deleted it, `expired` that its artifacts are only known by name any more.
     """
 
     build_id: str
@@ -83,7 +84,7 @@ class BuildState(Value):
     failure: Failure | None = None
     deleted: Removal | None = None
     expired: Removal | None = None
-    last_command: str | None = None
+    retries: tuple[str, ...] = ()
     cancel_reason: str | None = None
     seconds: float | None = None
 
@@ -209,7 +210,7 @@ def _retried(state: BuildState, event: e.BuildRetried) -> Change:
         "failure": None,
         "generation": event.generation,
         "steps": tuple(s for s in state.steps if s.status == "completed" and s.step not in again),
-        "last_command": event.command_id,
+        "retries": (*state.retries, event.command_id)[-_RETRIES_KEPT:],
     }
 
 

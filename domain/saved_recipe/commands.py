@@ -9,7 +9,11 @@ from domain.saved_recipe.inputs import RecipeContent
 
 
 class SaveRecipe(Value):
-    """Keep this content, if the recipe is still at the version that its writer saw; 0 if there was none."""
+    """Keep this content, if the recipe is still at the version that its writer saw; 0 if there was none.
+
+    `input_digest` is the SHA-256 of what its writer said, which a repeat has in common with it; the content is more,
+    for what is not said stays as it is.
+    """
 
     kind: Literal["save"] = "save"
     command_id: str
@@ -18,6 +22,7 @@ class SaveRecipe(Value):
     requested_by: str
     expected_version: int
     content: RecipeContent
+    input_digest: str | None = None
 
 
 class DeleteRecipe(Value):

@@ -8,7 +8,7 @@ from datetime import datetime
 from domain.errors import Verdict
 from domain.saved_recipe import commands as c
 from domain.saved_recipe import events as e
-from domain.saved_recipe.state import SavedRecipeState
+from domain.saved_recipe.state import DoneCommand, SavedRecipeState
 
 _NOTHING: tuple[e.SavedRecipeEvent, ...] = ()
 
@@ -28,21 +28,25 @@ def decide(
     match command:
         case c.SaveRecipe():
             if done is not None:
-                refuse_reuse(done.content_digest, command)
+                refuse_reuse(done, command)
                 return _NOTHING
             return _save(state, command, now)
         case c.DeleteRecipe():
             return _NOTHING if done is not None else _delete(state, command, now)
 
 
-def refuse_reuse(known: str | None, command: c.SaveRecipe) -> None:
-    """Refuse a command id that kept something else.
+def refuse_reuse(done: DoneCommand, command: c.SaveRecipe) -> None:
+    """Refuse a command id that kept something else. What was said counts, if both tell it.
 
     Raises:
         Verdict: `request_key.reused`.
 
     """
-    if known != command.content.content_digest:
+    if done.input_digest and command.input_digest:
+        same = done.input_digest == command.input_digest
+    else:
+        same = done.content_digest == command.content.content_digest
+    if not same:
         message = "This request_key was used before for another content of this recipe."
         raise Verdict.because("request_key.reused", message, path="request_key", next="Use another request_key.")
 
@@ -61,6 +65,7 @@ def _save(state: SavedRecipeState | None, command: c.SaveRecipe, now: datetime) 
             command_id=command.command_id,
             requested_by=command.requested_by,
             content=command.content,
+            input_digest=command.input_digest,
         ),
     )
 

@@ -17,6 +17,7 @@ class RecipeSaved(SavedRecipeEvent):
 
     NAME = "saved_recipe.saved.v1"
     content: RecipeContent
+    input_digest: str | None = None
 
 
 class RecipeDeleted(SavedRecipeEvent):

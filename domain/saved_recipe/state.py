@@ -10,10 +10,11 @@ _COMMANDS_KEPT = 50
 
 
 class DoneCommand(Value):
-    """A command that was obeyed, and the digest of what it kept; none for a deletion."""
+    """A command that was obeyed, and the digests of what it said and of what it kept; none for a deletion."""
 
     command_id: str
     content_digest: str | None = None
+    input_digest: str | None = None
 
 
 class SavedRecipeState(Value):
@@ -75,7 +76,11 @@ def fold(history: tuple[e.SavedRecipeEvent, ...]) -> SavedRecipeState | None:
 
 
 def _saved(state: SavedRecipeState | None, event: e.RecipeSaved) -> SavedRecipeState:
-    done = DoneCommand(command_id=event.command_id, content_digest=event.content.content_digest)
+    done = DoneCommand(
+        command_id=event.command_id,
+        content_digest=event.content.content_digest,
+        input_digest=event.input_digest,
+    )
     return SavedRecipeState(
         recipe_id=event.recipe_id,
         org_id=event.org_id,

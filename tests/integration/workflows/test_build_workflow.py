@@ -136,7 +136,7 @@ async def test_a_retry_that_comes_before_the_build_parks_is_kept_when_it_names_t
         factory.host.hold = ""
         assert (await outcome(handle)).status == "completed"
     assert factory.recording.names("early").count("build.retried.v1") == 1
-    assert factory.recording.state("early").last_command == "c1"
+    assert factory.recording.state("early").retries == ("c1",)
 
 
 async def heard(handle: WorkflowHandle[BuildWorkflow, BuildOutcome], signal: str) -> None:
@@ -190,7 +190,7 @@ async def test_a_retry_of_an_earlier_failure_does_not_retry_a_later_one(factory:
         await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c2", generation=0))
         await handle.signal(BuildWorkflow.retry, RetryCommand(command_id="c3", generation=1))
         assert (await outcome(handle)).status == "completed"
-    assert factory.recording.state("stale").last_command == "c3"
+    assert factory.recording.state("stale").retries[-1] == "c3"
     assert factory.recording.state("stale").generation == 2
 
 

@@ -57,6 +57,17 @@ async def test_a_retry_that_was_obeyed_is_not_sent_again(world: World) -> None:
     assert len(world.workflows.retries) == 1
 
 
+async def test_an_older_retry_is_known_again_whatever_became_of_the_build_since(world: World) -> None:
+    world.build(failed(ID), build_id=ID)
+    for key in ("r1", "r2"):
+        await retry_build(world.factory, OPERATOR, ID, request_key=key)
+        world.reads.apply(retried(world.workflows.retries[-1][1].command_id))
+        assert (await retry_build(world.factory, OPERATOR, ID, request_key="r1")).replayed is True  # it builds
+        world.reads.apply(failed(ID))
+        assert (await retry_build(world.factory, OPERATOR, ID, request_key="r1")).replayed is True  # it failed again
+    assert len(world.workflows.retries) == 2
+
+
 async def test_only_a_failed_build_can_be_retried(world: World) -> None:
     world.build(build_id=ID)
     with pytest.raises(Verdict) as refusal:

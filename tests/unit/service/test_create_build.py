@@ -49,6 +49,22 @@ async def test_a_key_used_for_another_recipe_is_refused(world: World) -> None:
     assert len(world.workflows.started) == 1
 
 
+@pytest.mark.parametrize(("other", "code"), [("web-server", "request_key.reused"), ("no-such", "recipe.not_found")])
+async def test_a_key_used_for_another_name_is_refused(world: World, other: str, code: str) -> None:
+    first = await create_build(world.factory, OPERATOR, "minimal-bookworm", request_key="k1")
+    assert (await create_build(world.factory, OPERATOR, "minimal-bookworm", request_key="k1")).replayed
+    moving = ("build:latest", "build:latest:minimal-bookworm", f"build:{first.build_id}", f"build:{first.build_id[:8]}")
+    for same in moving:
+        assert (await create_build(world.factory, OPERATOR, same, request_key="k1")).replayed
+    with pytest.raises(Verdict) as refusal:
+        await create_build(world.factory, OPERATOR, other, request_key="k1")
+    assert refusal.value.code == code
+    another = await create_build(world.factory, OPERATOR, "web-server")
+    for name in (f"build:{another.build_id}", "build:latest:web-server"):
+        with pytest.raises(Verdict, match=r"request_key\.reused"):
+            await create_build(world.factory, OPERATOR, name, request_key="k1")
+
+
 async def test_a_build_that_does_not_show_in_time_is_accepted_but_not_visible(world: World) -> None:
     world.workflows.lagging = True
     view = await create_build(world.factory, OPERATOR, RECIPE, request_key="k1")

@@ -71,6 +71,22 @@ async def test_a_repeated_request_key_changes_nothing_and_another_content_under_
     assert (await delete_recipe(world.factory, OPERATOR, "mine", request_key="d")).replayed
 
 
+async def test_a_repeat_is_known_by_what_was_said_not_by_what_stayed_as_it_was_meanwhile(world: World) -> None:
+    await save_recipe(world.factory, OPERATOR, MINE, SaveWish(), request_key="k")
+    await save_recipe(world.factory, OPERATOR, MINE, SaveWish(description="web", expected_version=1), request_key="l")
+    again = await save_recipe(world.factory, OPERATOR, MINE, SaveWish(), request_key="k")
+    assert (again.replayed, again.description) == (True, "web")
+    reused = await refused(save_recipe(world.factory, OPERATOR, MINE, SaveWish(description="web"), request_key="k"))
+    assert reused.code == "request_key.reused"
+
+
+async def test_a_new_recipe_has_nothing_of_a_deleted_one(world: World) -> None:
+    await save_recipe(world.factory, OPERATOR, MINE, SaveWish(description="web", category="lab"))
+    await delete_recipe(world.factory, OPERATOR, "mine")
+    anew = await save_recipe(world.factory, OPERATOR, MINE, SaveWish())
+    assert (anew.description, anew.category) == ("", "own")
+
+
 async def test_of_two_who_save_a_name_at_once_one_is_refused(world: World) -> None:
     wishes = (SaveWish(description=text) for text in ("a", "b"))
     saves = (save_recipe(world.factory, OPERATOR, MINE, wish) for wish in wishes)

@@ -209,6 +209,15 @@ def test_a_newer_build_may_supersede_the_one_that_runs_and_waits_until_it_is_gon
     assert fleet.running == ["new"]
 
 
+def test_an_older_build_that_asks_late_leaves_the_newer_one_alone_that_runs() -> None:
+    fleet = Fleet(4)
+    fleet.reserve(ask("new", at=5, key="main"), ask("old", at=1, key="main", on_conflict="cancel_running"))
+    assert isinstance(fleet.last("new"), Slot)
+    assert fleet.running == ["new"]
+    fleet.release("new")
+    assert fleet.running == ["old"]
+
+
 def test_an_older_build_that_asks_late_is_superseded_at_once() -> None:
     fleet = Fleet(4)
     fleet.reserve(ask("new", at=5, key="main", on_conflict="cancel_queued"), ask("old", at=1, key="main"))
