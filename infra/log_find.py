@@ -1,7 +1,7 @@
 """Chooses lines of a log: by number, by time, by a text in them with the lines around it."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from domain.model import Value
@@ -48,6 +48,29 @@ class Finder:
         self._bytes_left = limit_bytes
         self._lines_left = max(1, limit_lines)
 
+    def considers(self, key: str, data: bytes, before: int, done: int) -> list[FoundLine]:
+        """List the lines among an object's first `done` records that the text is looked for in."""
+        step, number, found = step_of_key(key), before, list[FoundLine]()
+        for record in decode_records(data)[:done]:
+            number += record.kind == "line"
+            if record.kind == "line" and self._considers(record, number, step):
+                found.append(FoundLine(record=record, number=number))
+        return found
+
+    def comes_from(self, lines: Sequence[FoundLine]) -> None:
+        """Take up what the lines before a cursor leave open: what goes before the next find, or still after one.
+
+        Twice the context of them says it exactly: which of the last are told already depends on as many before.
+        """
+        for line in lines:
+            if self._is_hit(line.record):
+                self._before.clear()
+                self._after = self._wish.context
+            elif self._after:
+                self._after -= 1
+            else:
+                self._before.append(line)
+
     def reads(self, key: str, data: bytes, before: int, done: int) -> Read:
         """Consider an object's records behind the first `done`; `before` lines are in the objects before it."""
         last = before + count_lines(data)
@@ -64,9 +87,9 @@ class Finder:
 
     def _takes(self, record: LogRecord, number: int, step: str) -> bool:
         """Consider a line; false if it is wanted and there is no room for it any more."""
-        if not self._is_in_range(record, number) or not _is_of(step, self._wish.steps):
+        if not self._considers(record, number, step):
             return True
-        hit = self._text is None or self._text in record.text.casefold()
+        hit = self._is_hit(record)
         line = FoundLine(record=record, number=number, match=hit and self._text is not None)
         if not hit and not self._after:
             self._before.append(line)
@@ -79,10 +102,14 @@ class Finder:
         self._after = self._wish.context if hit else self._after - 1
         return True
 
-    def _is_in_range(self, record: LogRecord, number: int) -> bool:
+    def _is_hit(self, record: LogRecord) -> bool:
+        return self._text is None or self._text in record.text.casefold()
+
+    def _considers(self, record: LogRecord, number: int, step: str) -> bool:
         wish = self._wish
         return (
-            (wish.first_line is None or number >= wish.first_line)
+            (wish.steps is None or step in wish.steps)
+            and (wish.first_line is None or number >= wish.first_line)
             and (wish.last_line is None or number <= wish.last_line)
             and (wish.since is None or record.at >= wish.since)
             and (wish.until is None or record.at <= wish.until)
@@ -95,7 +122,3 @@ class Finder:
         self._lines_left -= len(wanted)
         self._bytes_left -= size
         return True
-
-
-def _is_of(step: str, steps: Collection[str] | None) -> bool:
-    return steps is None or step in steps

@@ -1,7 +1,7 @@
 """What a process knows of one job's log: its objects, read when they are needed, looked for while somebody waits."""
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from itertools import groupby
 from domain.errors import Fault, Verdict
 from infra.log_find import Finder, LogWish
 from infra.log_layout import Place, count_lines, damaged, decode_records, is_key, job_prefix, missing_part, step_of_key
-from infra.ports import LogRecord, ObjectStore
+from infra.ports import FoundLine, LogRecord, ObjectStore
 
 _POLL_SECONDS = 0.25
 _CACHED_OBJECTS = 16  # of about 64 KiB each, for each job
@@ -18,6 +18,7 @@ _PROGRESS_OBJECTS = 64  # so far back progress is looked for, at first
 _PAGE = 1000
 _AT_ONCE = 16
 _COUNTED_OBJECTS = 512  # so many are read, if need be, to say which number a line has
+_CONTEXT_OBJECTS = 64  # so far back lines are looked for that belong to a find behind a cursor
 _SEARCHED_BYTES = 8 << 20  # of objects read by one search, which is then continued at its cursor
 
 
@@ -160,6 +161,8 @@ class KnownLog:
         """Give the finder what lies behind `place` until it is full; answers how far it came and if there is more."""
         start = 0 if place is None else bisect_left(self.keys, place.key)
         await self._count(start)
+        if place is not None and wish.context:
+            finder.comes_from(await self._before(place, finder, 2 * wish.context))
         number = self._lines_before(start)
         budget = _SEARCHED_BYTES
         for first in range(start, len(self.keys), _AT_ONCE):
@@ -178,6 +181,19 @@ class KnownLog:
                 number += self._lines[key]
                 budget -= len(data)
         return place, False
+
+    async def _before(self, place: Place, finder: Finder, most: int) -> list[FoundLine]:
+        """Read the last lines up to a place that the finder would consider."""
+        found: list[FoundLine] = []
+        end = bisect_right(self.keys, place.key)
+        for index in range(end - 1, max(-1, end - 1 - _CONTEXT_OBJECTS), -1):
+            key = self.keys[index]
+            [data] = await self._several([key])
+            done = place.done if key == place.key else data.count(b"\n")
+            found = [*finder.considers(key, data, self._lines_before(index), done), *found]
+            if len(found) >= most:
+                break
+        return found[-most:]
 
     async def _count(self, end: int) -> None:
         """Know how many lines each of the first `end` objects has. Objects never change, so each is read once."""

@@ -1,6 +1,8 @@
 """Lines of a log are numbered, and found by number, time and text, in bounded pieces of work."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra import log_job
 from infra.log_find import LogWish
@@ -80,6 +82,36 @@ async def test_what_did_not_fit_is_found_at_the_cursor_without_a_gap_or_a_repeat
         seen += numbers(page)
         cursor, more = page.cursor, page.more
     assert seen == list(range(5, 61))
+
+
+async def told(reader: LogReader, wish: LogWish, limit: int) -> list[int]:
+    """Page through a search, each page in a process of its own."""
+    found, cursor, more = list[int](), None, True
+    while more:
+        page = await reader.find("j", wish, cursor, limit_lines=limit)
+        found += numbers(page)
+        cursor, more = page.cursor, page.more
+    return found
+
+
+@given(
+    hits=st.lists(st.booleans(), max_size=40),
+    context=st.integers(0, 6),
+    limit=st.integers(1, 12),
+    each=st.integers(1, 9),
+    budget=st.sampled_from((1, 300, 8 << 20)),
+)
+async def test_pages_have_together_what_one_page_has_context_and_all(
+    hits: list[bool], context: int, limit: int, each: int, budget: int
+) -> None:
+    objects = log_of(*("a hit" if hit else "a line" for hit in hits), each=each)
+    wish = LogWish(text="hit", context=context)
+    whole = await told(LogReader(objects), wish, 1000)
+    around = {near for at, hit in enumerate(hits) if hit for near in range(at - context, at + context + 1)}
+    assert whole == [at + 1 for at in range(len(hits)) if at in around]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_job, "_SEARCHED_BYTES", budget)
+        assert await told(LogReader(objects), wish, limit) == whole
 
 
 async def test_one_search_reads_a_bounded_part_and_is_continued_in_another_process(
