@@ -10,7 +10,7 @@ from workflows.board import Board
 from workflows.build_models import BuildInput, BuildOutcome, Resume
 from workflows.build_pipeline import BuildPipeline, StepFailed
 from workflows.build_slot import BuildSlot, NoSlot
-from workflows.recording import record_build
+from workflows.recording import outliving_cancel, record_build
 from workflows.refusal import refused
 
 with workflow.unsafe.imports_passed_through():
@@ -119,7 +119,7 @@ class BuildWorkflow:
         """Record the request; one that is refused fails the workflow, so that its id may be used again."""
         if start.resume is None:
             try:
-                await record_build(self._request.build_id, RequestBuild(request=start.request))
+                await outliving_cancel(record_build(self._request.build_id, RequestBuild(request=start.request)))
             except FailureError as error:
                 if not is_cancelled_exception(error):
                     await self._refuse(refused(read_failure(error)))

@@ -5,7 +5,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows import policies
 from workflows.image_models import DeleteImageCommand, ForgetInput, ImageInput, ImageOutcome
-from workflows.recording import record_image
+from workflows.recording import outliving_cancel, record_image
 
 with workflow.unsafe.imports_passed_through():
     from activities.failures import read_failure
@@ -29,7 +29,8 @@ class ImageWorkflow:
         """Wait, check, keep. An upload that never ends is rejected after a day."""
         image_id = start.request.image_id
         window = policies.UPLOAD_WINDOW
-        await record_image(image_id, RequestImage(request=start.request, upload_seconds=window.total_seconds()))
+        request = RequestImage(request=start.request, upload_seconds=window.total_seconds())
+        await outliving_cancel(record_image(image_id, request))
         problems = await self._imported()
         await workflow.execute_activity(
             "discard_upload",

@@ -4,6 +4,10 @@ Each function appends what its command decides and answers the stream's version;
 changes nothing.
 """
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 from temporalio import workflow
 
 from workflows import policies
@@ -18,6 +22,25 @@ with workflow.unsafe.imports_passed_through():
     from domain.suite.commands import SuiteCommand
     from domain.test_run.commands import TestRunCommand
     from domain.vm.commands import VmCommand
+
+_T = TypeVar("_T")
+
+
+async def outliving_cancel(recording: Coroutine[Any, Any, _T]) -> _T:
+    """Record a request to its end, also when the workflow is cancelled meanwhile: what nobody knows of nobody can end.
+
+    Raises:
+        asyncio.CancelledError: it was cancelled; the request is recorded.
+
+    """
+    task = asyncio.create_task(recording)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not workflow.patched("request-outlives-cancel"):
+            task.cancel()
+        await task
+        raise
 
 
 async def record_build(build_id: str, command: BuildCommand) -> int:

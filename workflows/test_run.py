@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows import policies, test_run_board
+from workflows.recording import outliving_cancel
 from workflows.test_run_cases import CaseEnd, CaseRunner
 from workflows.test_run_log import RunLog
 from workflows.test_run_machines import MachineFailed, RunMachines
@@ -52,8 +53,8 @@ class RunWorkflow:
     @workflow.run
     async def run(self, start: RunInput) -> RunOutcome:
         """Test, report, give back. However it ends, the machines go, unless they are to be held."""
-        await self._tell(c.RequestRun(request=start.request))
         try:
+            await outliving_cancel(self._tell(c.RequestRun(request=start.request)))
             end = await self._ended()
             await self._close(end)
         except asyncio.CancelledError:

@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from workflows import policies
+from workflows.recording import outliving_cancel
 from workflows.refusal import refused
 from workflows.vm_agent import VmAgent
 from workflows.vm_clock import VmClock
@@ -180,7 +181,7 @@ class VmWorkflow:
             self._agent.resume()
             return
         try:
-            version = await self._vm.record(c.RequestVm(request=start.request), "requested")
+            version = await outliving_cancel(self._vm.record(c.RequestVm(request=start.request), "requested"))
         except FailureError as error:  # a local activity fails without the frame of an ActivityError
             refusal = refused(read_failure(error))
             await self._desk.refuse(refusal)

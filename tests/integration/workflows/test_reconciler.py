@@ -299,24 +299,45 @@ async def test_a_deleted_machine_is_no_orphan(works: Works) -> None:
         assert (await works.reconcile()) == Reconciled(open=0)
 
 
-async def test_what_is_terminated_before_the_log_has_it_is_recorded_and_ended(works: Works) -> None:
+async def started_early(works: Works) -> tuple[str, str, str]:
+    """Start a build, a run and a machine while nobody works, so that the log knows of none."""
     build_id, run_id, vm_id = (str(uuid.uuid4()) for _ in range(3))
-    early = [f"build-{build_id}", f"test-run-{run_id}", f"vm-{vm_id}"]
     works.accepted.update((build_id, run_id, vm_id))
 
     async def connected() -> Client:
         return works.client
 
-    # Nobody works yet, so that each is over before its first step.
     build = BuildRequest(build_id=build_id, org_id="org", requested_by="tester", recipe={"name": "early"})
     await FactoryClient(connected).start_build(build, QueueTerms())
     run = RunRequest(run_id=run_id, org_id="org", requested_by="tester", input_digest="d", plan=suite_plan())
     await SuiteClient(connected).start_run(run)
     machine = request(vm_id)
     await works.client.start_workflow(
-        VmWorkflow.run, VmInput(request=machine), id=early[2], task_queue=policies.CORE_QUEUE,
+        VmWorkflow.run, VmInput(request=machine), id=f"vm-{vm_id}", task_queue=policies.CORE_QUEUE,
         search_attributes=attributes_of(machine),
     )  # fmt: skip
+    return build_id, run_id, vm_id
+
+
+async def test_what_is_cancelled_before_the_log_has_it_is_recorded_and_ended(works: Works) -> None:
+    build_id, run_id, vm_id = await started_early(works)
+    for name in (f"build-{build_id}", f"test-run-{run_id}", f"vm-{vm_id}"):  # at their first step
+        await works.client.get_workflow_handle(name).cancel()
+    async with works.working():
+
+        async def all_ended() -> bool:
+            streams = (works.builds.streams[build_id], works.log.runs[run_id], works.recording.streams[vm_id])
+            return all(streams) and (await works.reconcile()) == Reconciled(open=0)
+
+        await until(all_ended)
+        assert works.builds.names(build_id) == ["build.requested.v1", "build.cancelled.v1"]
+        assert works.log.run(run_id).status == "cancelled"
+        assert works.recording.state(vm_id).status == "deleted"
+
+
+async def test_what_is_terminated_before_the_log_has_it_is_recorded_and_ended(works: Works) -> None:
+    build_id, run_id, vm_id = await started_early(works)
+    early = [f"build-{build_id}", f"test-run-{run_id}", f"vm-{vm_id}"]
     for name in early:
         await works.client.get_workflow_handle(name).terminate(reason="too early")
     ended: set[str] = set()
