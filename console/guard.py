@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 from console.keys import FACTORY
 from console.problems import problem_response
 from domain.errors import FactoryError, Problem
-from service.hosts import host_allowed, origin_allowed
+from service.hosts import names_problem
 
 _log = logging.getLogger(__name__)
 
@@ -52,22 +52,9 @@ async def safe_headers(_: web.Request, response: web.StreamResponse) -> None:
 @web.middleware
 async def known_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests that call the factory by a name it does not have, or that come from a foreign page."""
-    allowed = request.app[FACTORY].allowed_hosts
-    if not host_allowed(request.headers.get("Host"), allowed):
-        problem = Problem(
-            code="host.not_allowed",
-            message="This factory is not known by this name.",
-            next="Use the address it was set up with, or add the name to OPENFACTORY_ALLOWED_HOSTS.",
-        )
-        return problem_response(request, 421, problem)
-    if not origin_allowed(request.headers.get("Origin"), allowed):
-        problem = Problem(
-            code="origin.not_allowed",
-            message="Pages of this origin may not call the factory.",
-            next="Call it from a page of its own, or add the host to OPENFACTORY_ALLOWED_HOSTS.",
-        )
-        return problem_response(request, 403, problem)
-    return await handler(request)
+    host, origin = request.headers.get("Host"), request.headers.get("Origin")
+    refused = names_problem(host, origin, request.app[FACTORY].allowed_hosts)
+    return await handler(request) if refused is None else problem_response(request, *refused)
 
 
 @web.middleware

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 
 from domain.errors import Verdict
 from domain.model import Value
+from infra.host_names import host_named, host_of_url
 
 DEFAULT_PORT = 7300
 _SHORTEST_SECRET = 32
@@ -122,7 +123,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         bind=bind,
         port=port,
-        public_url=(env.get("OPENFACTORY_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+        public_url=_public_url(env, port),
         host_id=env.get("OPENFACTORY_HOST_ID") or os.uname().nodename,
         temporal=_temporal(env),
         database_url=_secret(env, "DATABASE_URL"),
@@ -131,7 +132,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         s3=_s3(env),
         libvirt_uri=env.get("OPENFACTORY_LIBVIRT_URI") or None,
         mcp_url=env.get("OPENFACTORY_MCP_URL") or None,
-        allowed_hosts=tuple(env.get("OPENFACTORY_ALLOWED_HOSTS", "").replace(",", " ").split()),
+        allowed_hosts=_hosts(env, "OPENFACTORY_ALLOWED_HOSTS"),
         relay_bind=_relay_bind(env),
         relay_url=(env.get("OPENFACTORY_RELAY_URL") or "").rstrip("/") or None,
         relay_secret=_relay_secret(env),
@@ -160,6 +161,18 @@ def _port(env: Mapping[str, str]) -> int:
             "settings.invalid", "OPENFACTORY_PORT must be a number from 1 to 65535", path="OPENFACTORY_PORT", value=text
         )
     return int(text)
+
+
+def _public_url(env: Mapping[str, str], port: int) -> str:
+    text = (env.get("OPENFACTORY_URL") or f"http://127.0.0.1:{port}").rstrip("/")
+    if host_of_url(text) is None:
+        raise Verdict.because(
+            "settings.invalid",
+            "OPENFACTORY_URL must be an address like https://factory.example or http://[fd00::5]:7300",
+            path="OPENFACTORY_URL",
+            value=text,
+        )
+    return text
 
 
 def _relay_bind(env: Mapping[str, str]) -> str:
@@ -228,6 +241,22 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         raise Verdict.because(
             "settings.invalid", f"{name} must be IPv4 networks like 192.168.5.0/24: {error}", path=name
         ) from error
+
+
+def _hosts(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    hosts: list[str] = []
+    for word in env.get(name, "").replace(",", " ").split():
+        host = host_named(word)
+        if host is None:
+            raise Verdict.because(
+                "settings.invalid",
+                f"{name} must be names or addresses like factory.example, 10.0.0.5 or fd00::5, and not: {word}",
+                path=name,
+                value=word,
+                next="Leave out http:// and paths; a name with other than ASCII letters is written as xn--….",
+            )
+        hosts.append(host)
+    return tuple(hosts)
 
 
 def _gigabytes(env: Mapping[str, str], name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The ASGI application: both transports behind authentication, and a sign of life for the supervisor."""
+"""The ASGI application: both transports behind names and authentication, and a sign of life for the supervisor."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,6 +13,7 @@ from starlette.routing import Route
 from mcp_server.auth import BearerAuth
 from mcp_server.batches import Batches
 from mcp_server.bodies import SoundBodies
+from mcp_server.names import KnownNamesOnly
 from mcp_server.server import build_server
 from mcp_server.sse import sse_routes
 from mcp_server.stream import STREAM_PATH, SealedSessions
@@ -25,11 +26,12 @@ def build_app(factory: Factory) -> Starlette:
     Clients of every protocol version come in by the same door; each request is routed by its own headers.
     """
     server = build_server(factory)
-    security = _security(factory.allowed_hosts)
+    # Left out, it would be on, with names of its own.
+    unguarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     stream = server.streamable_http_app(
-        streamable_http_path=STREAM_PATH, stateless_http=True, transport_security=security
+        streamable_http_path=STREAM_PATH, stateless_http=True, transport_security=unguarded
     )
-    sse = sse_routes(server.session_manager.app, factory, security)
+    sse = sse_routes(server.session_manager.app, factory)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -39,6 +41,7 @@ def build_app(factory: Factory) -> Starlette:
     return Starlette(
         lifespan=lifespan,
         middleware=[
+            Middleware(KnownNamesOnly, factory=factory),
             Middleware(BearerAuth, factory=factory),
             Middleware(SealedSessions, factory=factory),
             Middleware(SoundBodies),
@@ -51,11 +54,3 @@ def build_app(factory: Factory) -> Starlette:
 async def _alive(_: Request) -> JSONResponse:
     """Tell that this process serves; whether the parts behind it do is on the gateway's front page."""
     return JSONResponse({"status": "up"})
-
-
-def _security(hosts: tuple[str, ...]) -> TransportSecuritySettings:
-    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
-    return TransportSecuritySettings(
-        allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
-        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins)],
-    )

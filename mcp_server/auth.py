@@ -19,7 +19,7 @@ from service.admission.networks import network_of
 from service.door import bearer, entered, known
 from service.factory import Factory
 
-_OPEN: Final = frozenset({"/healthz"})
+OPEN: Final = frozenset({"/healthz"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
@@ -36,7 +36,7 @@ class BearerAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate one request and pass it on."""
-        if scope["type"] != "http" or scope["path"] in _OPEN:
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

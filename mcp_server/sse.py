@@ -12,12 +12,10 @@ from mcp.server.connection import Connection
 from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_connection
 from mcp.server.sse import SseServerTransport
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 from mcp_types.version import OLDEST_SUPPORTED_VERSION
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -33,11 +31,11 @@ _ID_CHARACTERS: Final = 32
 _MOST_STREAMS: Final = 1_000
 
 
-def sse_routes(server: Server[Any], factory: Factory, security: TransportSecuritySettings) -> list[Route]:
+def sse_routes(server: Server[Any], factory: Factory) -> list[Route]:
     """Make both addresses. Routes, not mounts: a mount answers `/mcp/messages` with a redirect."""
-    transport = SseServerTransport(MESSAGES_PATH, security)
+    transport = SseServerTransport(MESSAGES_PATH)
     return [
-        Route(SSE_PATH, _Stream(server, factory, transport, security), methods=["GET"]),
+        Route(SSE_PATH, _Stream(server, factory, transport), methods=["GET"]),
         Route(MESSAGES_PATH, _Messages(factory, transport), methods=["POST"]),
     ]
 
@@ -45,21 +43,15 @@ def sse_routes(server: Server[Any], factory: Factory, security: TransportSecurit
 class _Stream:
     """Opens a stream and serves what is posted for it until the client leaves."""
 
-    def __init__(
-        self, server: Server[Any], factory: Factory, transport: SseServerTransport, security: TransportSecuritySettings
-    ) -> None:
+    def __init__(self, server: Server[Any], factory: Factory, transport: SseServerTransport) -> None:
         self._server = server
         self._factory = factory
         self._transport = transport
-        self._guard = TransportSecurityMiddleware(security)
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = await self._guard.validate_request(Request(scope, receive))
-        if refusal is None and self._open >= _MOST_STREAMS:
-            refusal = _away("Too many streams are open.")
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        if self._open >= _MOST_STREAMS:
+            await _away("Too many streams are open.")(scope, receive, send)
             return
         self._open += 1
         try:

@@ -84,3 +84,12 @@ async def test_every_door_asks_for_the_key_and_knows_its_name(world: World) -> N
             for name, value, status in (("Host", "evil.example", 421), ("Origin", "https://evil.example", 403)):
                 answer = await http.request(method, path, params=params, json=body, headers=key(**{name: value}))
                 assert answer.status_code == status, path
+                assert answer.json()["code"] == ("host.not_allowed" if name == "Host" else "origin.not_allowed")
+
+
+async def test_names_are_known_by_any_case_and_addresses_by_any_spelling(world: World) -> None:
+    async with served(world) as http:
+        for names in ({"Host": "LocalHost:8080"}, {"Origin": "HTTP://LocalHost:8080"}, {"Host": "[0::1]:8080"}):
+            answer = await http.post(STREAM_PATH, json=PING, headers=key(**names))
+            assert answer.status_code == 200, names
+        assert (await http.get("/healthz", headers={"Host": "anything"})).status_code == 200

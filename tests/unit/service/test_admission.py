@@ -43,7 +43,7 @@ async def test_without_a_permission_even_whoami_is_refused(world: World) -> None
 
 
 def test_hosts_are_loopback_the_public_name_and_what_was_configured() -> None:
-    hosts = allowed_hosts("https://Factory.Example:8443", ("10.0.0.5", "lab:99"))
+    hosts = allowed_hosts("https://Factory.Example:8443", ("10.0.0.5", "lab:99", "fd00:0::5", "[fd00::6]"))
     for good in (
         "localhost",
         "127.0.0.1:7300",
@@ -52,6 +52,9 @@ def test_hosts_are_loopback_the_public_name_and_what_was_configured() -> None:
         "FACTORY.example:1",
         "10.0.0.5",
         "lab",
+        "LocalHost:8080",
+        "[FD00::5]:8080",
+        "[fd00:0:0::6]",
     ):
         assert host_allowed(good, hosts)
     for bad in (
@@ -62,6 +65,8 @@ def test_hosts_are_loopback_the_public_name_and_what_was_configured() -> None:
         "factory.example.evil:80",
         "localhost:80x",
         "[::2]",
+        "fd00::5",
+        "fd00:",
     ):
         assert not host_allowed(bad, hosts)
 
@@ -70,7 +75,21 @@ def test_foreign_origins_are_refused_and_no_origin_is_not() -> None:
     hosts = allowed_hosts("https://factory.example")
     assert origin_allowed(None, hosts)
     assert origin_allowed("http://localhost:6274", hosts)
-    for bad in ("null", "https://evil.example", "ftp://localhost", "file://", "https://factory.example.evil"):
+    assert origin_allowed("HTTP://LocalHost:8080", hosts)
+    assert origin_allowed("https://Factory.Example", hosts)
+    assert origin_allowed("http://[0::1]:8080", hosts)
+    for bad in (
+        "",
+        "null",
+        "//localhost",
+        "http\u017f://localhost",  # a long s, an s in another case
+        "http://me@localhost",
+        "http://[::1",
+        "https://evil.example",
+        "ftp://localhost",
+        "file://",
+        "https://factory.example.evil",
+    ):
         assert not origin_allowed(bad, hosts)
 
 
