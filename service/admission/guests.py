@@ -14,7 +14,6 @@ from service.admission.database import AdmissionDatabase
 LIFETIME: Final = timedelta(days=30)
 PER_NETWORK: Final = 5
 PER_DAY: Final = 500
-_DAY_SECONDS: Final = 24 * 3600
 _ONE_AT_A_TIME: Final = 0x0F_AC_60_E5  # an advisory lock, an arbitrary number
 
 
@@ -43,7 +42,7 @@ class GuestBook:
         """Make a guest.
 
         Raises:
-            RateLimited: too many were made today, from this network or at all.
+            RateLimited: too many were made today, from this network or at all; after `retry_after` neither is so.
 
         """
         guest_id = secrets.token_hex(8)
@@ -89,18 +88,24 @@ class GuestBook:
             return done.rowcount > 0
 
     async def _check(self, connection: Any, network: str) -> None:  # noqa: ANN401 - psycopg's connection, generic in its rows
-        counted = await connection.execute(
+        # A limit of N is met as long as the guest that is N-th from the newest is of the last 24 hours.
+        asked = await connection.execute(
             """
-            SELECT count(*) FILTER (WHERE network = %s) AS here, count(*) AS all_of_them,
-                   extract(epoch FROM min(minted_at) + interval '1 day' - now()) AS seconds
-            FROM admission.guests WHERE minted_by = 'page' AND minted_at > now() - interval '1 day'
+            WITH today AS (
+                SELECT network, minted_at FROM admission.guests
+                WHERE minted_by = 'page' AND minted_at > now() - interval '1 day'
+            ), met AS (
+                (SELECT minted_at FROM today WHERE network = %s ORDER BY minted_at DESC OFFSET %s LIMIT 1)
+                UNION ALL
+                (SELECT minted_at FROM today ORDER BY minted_at DESC OFFSET %s LIMIT 1)
+            )
+            SELECT extract(epoch FROM max(minted_at) + interval '1 day' - now()) AS seconds FROM met
             """,
-            (network,),
+            (network, self._per_network - 1, self._per_day - 1),
         )
-        row = await counted.fetchone()
-        if row["here"] < self._per_network and row["all_of_them"] < self._per_day:
+        row = await asked.fetchone()
+        if row["seconds"] is None:
             return
-        seconds = float(row["seconds"] or _DAY_SECONDS)
         raise RateLimited(
             Problem(
                 code="rate.limited",
@@ -108,7 +113,7 @@ class GuestBook:
                 retryable=True,
                 next="Use the token you have, try again tomorrow, or ask whoever runs this factory for a key.",
             ),
-            retry_after=max(1.0, seconds),
+            retry_after=max(1.0, float(row["seconds"])),
         )
 
 

@@ -40,9 +40,14 @@ class FakeGuests:
     async def mint(self, *, network: str, minted_by: Literal["page", "operator"]) -> GuestPass:
         today = [g for g in self.guests.values() if g.minted_by == "page" and g.minted_at > self._now() - _DAY]
         here = [guest for guest in today if guest.network == network]
-        if minted_by == "page" and (len(here) >= self._per_network or len(today) >= self._per_day):
+        waits = [
+            minted[-most].minted_at + _DAY - self._now()
+            for minted, most in ((here, self._per_network), (today, self._per_day))
+            if len(minted) >= most
+        ]
+        if minted_by == "page" and waits:
             problem = Problem(code="rate.limited", message="enough", retryable=True, next="Come back tomorrow.")
-            raise RateLimited(problem, retry_after=_DAY.total_seconds())
+            raise RateLimited(problem, retry_after=max(1.0, max(waits).total_seconds()))
         guest = Guest(
             guest_id=f"{next(self._numbers):016x}",
             network=network,

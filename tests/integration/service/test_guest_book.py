@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -23,7 +24,7 @@ from tests.integration.conftest import ADMISSION_PASSWORD
 
 pytestmark = pytest.mark.integration
 
-HERE = "192.0.2.1"
+HERE, THERE = "192.0.2.1", "198.51.100.1"
 
 
 class Book(Guests, Protocol):
@@ -37,16 +38,38 @@ class Book(Guests, Protocol):
 Make = Callable[..., Book]
 
 
+@dataclass
+class Books:
+    """How books are made, and how time passes for the guests in them."""
+
+    make: Make
+    later: Callable[[timedelta], None]
+
+
 @pytest.fixture
 def admission_url(postgres_url: str) -> str:
     return migrate_admission(postgres_url, ADMISSION_PASSWORD)
 
 
+class FakeClock:
+    """Runs, and is put forward."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def later(self, time: timedelta) -> None:
+        self._ahead += time
+
+
 @pytest.fixture(params=["fake", "real"])
-async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make]:
+async def books(request: pytest.FixtureRequest) -> AsyncGenerator[Books]:
     async with AsyncExitStack() as stack:
         if request.param == "fake":
-            yield partial(FakeGuests, lambda: datetime.now(UTC))
+            clock = FakeClock()
+            yield Books(partial(FakeGuests, clock.now), clock.later)
         else:
             url: str = request.getfixturevalue("admission_url")
             database = await stack.enter_async_context(AdmissionDatabase(url))
@@ -55,7 +78,16 @@ async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make]:
                 signer = GuestSigner(b"k" * 32)
                 return GuestBook(database, signer, lifetime=lifetime, per_network=per_network, per_day=per_day)
 
-            yield real
+            def later(time: timedelta) -> None:
+                with psycopg.connect(url) as connection:
+                    connection.execute("UPDATE admission.guests SET minted_at = minted_at - %s", (time,))
+
+            yield Books(real, later)
+
+
+@pytest.fixture
+def make(books: Books) -> Make:
+    return books.make
 
 
 async def test_a_guest_is_found_by_its_token_alone(make: Make) -> None:
@@ -90,7 +122,7 @@ async def test_of_many_at_once_one_network_gets_its_number_and_the_operator_is_n
     refused = [answer for answer in answers if isinstance(answer, RateLimited)]
     assert len(refused) == 17
     assert all(limited.retry_after >= 1 and limited.problems[0].next for limited in refused)
-    await book.mint(network="198.51.100.1", minted_by="page")
+    await book.mint(network=THERE, minted_by="page")
     await book.mint(network=HERE, minted_by="operator")
 
 
@@ -100,6 +132,45 @@ async def test_all_networks_together_get_only_so_many_a_day(make: Make) -> None:
         await book.mint(network=f"192.0.2.{number}", minted_by="page")
     with pytest.raises(RateLimited):
         await book.mint(network="192.0.2.9", minted_by="page")
+
+
+async def wait_of(book: Book, network: str) -> timedelta:
+    """Ask for one guest too many and return for how long none is made."""
+    with pytest.raises(RateLimited) as refused:
+        await book.mint(network=network, minted_by="page")
+    return timedelta(seconds=refused.value.retry_after)
+
+
+async def test_a_full_network_waits_for_its_own_guests_and_not_for_anothers(books: Books) -> None:
+    book = books.make(per_network=2)
+    await book.mint(network=THERE, minted_by="page")
+    books.later(timedelta(hours=23))
+    await book.mint(network=HERE, minted_by="page")
+    books.later(timedelta(minutes=30))
+    await book.mint(network=HERE, minted_by="page")
+    wait = await wait_of(book, HERE)
+    assert timedelta(hours=23) < wait < timedelta(hours=24)
+    books.later(wait - timedelta(minutes=1))
+    assert await wait_of(book, HERE) < timedelta(minutes=2)
+    books.later(timedelta(minutes=1))
+    await book.mint(network=HERE, minted_by="page")
+
+
+async def test_when_all_together_are_too_many_the_oldest_of_all_is_waited_for(books: Books) -> None:
+    book = books.make(per_day=2)
+    await book.mint(network=THERE, minted_by="page")
+    books.later(timedelta(hours=23))
+    await book.mint(network=HERE, minted_by="page")
+    assert await wait_of(book, "192.0.2.9") <= timedelta(hours=1)
+
+
+async def test_who_meets_both_limits_waits_until_neither_holds(books: Books) -> None:
+    book = books.make(per_network=1, per_day=2)
+    await book.mint(network=THERE, minted_by="page")
+    books.later(timedelta(hours=23))
+    await book.mint(network=HERE, minted_by="page")
+    assert await wait_of(book, HERE) > timedelta(hours=23)
+    assert await wait_of(book, THERE) <= timedelta(hours=1)
 
 
 async def test_no_table_holds_a_token(admission_url: str) -> None:
