@@ -6,12 +6,15 @@ from typing import cast
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg import AsyncCursor
+from psycopg.rows import DictRow, dict_row
 
+from domain.build.events import BuildEvent
 from domain.build.state import BuildState
+from domain.build.state import fold as fold_build
 from domain.errors import Fault
 from domain.rebuild.events import RebuildEvent
-from domain.rebuild.facts import RebuildFacts, Times
+from domain.rebuild.facts import RebuildFacts, Times, facts_of
 from domain.rebuild.inputs import Timing
 from domain.rebuild.state import ScheduleState, fold
 from event_store.connections import connect
@@ -27,9 +30,11 @@ SELECT build_id FROM read_model.builds
 WHERE org_id = %s AND state->>'recipe_digest' = %s AND status IN ('pending', 'building', 'testing')
 ORDER BY created_at DESC LIMIT 1
 """
+# A rerun has the packages of an older build on purpose, so it counts only if there is no other.
 _COMPLETED = """
 SELECT state::text AS state FROM read_model.builds
 WHERE org_id = %s AND name = %s AND status = 'completed' AND state->>'recipe_digest' = %s
+    AND (state->>'rerun_of' IS NULL) = %s
 ORDER BY created_at DESC, build_id DESC LIMIT 1
 """
 _SECONDS = """
@@ -84,7 +89,7 @@ class RebuildReads:
         """Tell what is known for a schedule; nothing if there is none, or it was deleted.
 
         Raises:
-            Fault: `database.unavailable`.
+            Fault: `database.unavailable` or `log.unavailable`.
 
         """
         try:
@@ -99,22 +104,30 @@ class RebuildReads:
                     return None
                 await rows.execute(_OPEN, (schedule.org_id, schedule.recipe_digest))
                 under_way = await rows.fetchone()
-                await rows.execute(_COMPLETED, (schedule.org_id, schedule.name, schedule.recipe_digest))
-                completed = await rows.fetchone()
+                completed = await _completed(rows, schedule)
                 await rows.execute(_SECONDS, (schedule.org_id, schedule.name))
                 usual = await rows.fetchone()
         except psycopg.OperationalError as error:
             raise Fault.because("database.unavailable", f"the database does not answer: {error}") from error
-        last = None if completed is None else BuildState.model_validate_json(completed["state"])
-        return RebuildFacts(
-            schedule=schedule,
+        return facts_of(
+            schedule,
             building=None if under_way is None else str(under_way["build_id"]),
-            last_build=None if last is None else last.build_id,
-            manifest=None if last is None else _manifest(last),
+            last=completed,
+            started=await self._build(schedule.last_build),
             seconds=None if usual is None else usual["seconds"],
         )
 
+    async def _build(self, build_id: str | None) -> BuildState | None:
+        if build_id is None:
+            return None
+        events = await asyncio.to_thread(self._log.read, UUID(build_id))
+        return fold_build(tuple(cast("BuildEvent", recorded.event) for recorded in events))
 
-def _manifest(build: BuildState) -> str | None:
-    found = (a.blob.digest for a in build.artifacts if a.kind == "manifest" and a.name == "packages.json")
-    return next(found, None)
+
+async def _completed(rows: AsyncCursor[DictRow], schedule: ScheduleState) -> BuildState | None:
+    for todays in (True, False):
+        await rows.execute(_COMPLETED, (schedule.org_id, schedule.name, schedule.recipe_digest, todays))
+        found = await rows.fetchone()
+        if found is not None:
+            return BuildState.model_validate_json(found["state"])
+    return None

@@ -48,7 +48,11 @@ class DefineRebuildWorkflow:
 
 @workflow.defn(name=m.LOOK_WORKFLOW, failure_exception_types=[FactoryError])
 class RebuildWorkflow:
-    """Solves a recipe, compares with its last completed build, and starts a build when packages changed."""
+    """Solves a recipe, compares with its last completed build, and starts a build when packages changed.
+
+    A build that it started for these very packages keeps it from that only while it goes on, or if it failed with a
+    verdict. After a fault, a cancel or a deletion another one is started, one at each look.
+    """
 
     @workflow.run
     async def run(self, start: m.LookInput) -> Look | None:
@@ -76,24 +80,17 @@ class RebuildWorkflow:
         compared = await self._compare(facts)
         if isinstance(compared, Look):
             return compared
-        if not compared.changed and facts.last_build is not None:
-            return Look(
-                outcome="unchanged",
-                packages=compared.packages,
-                summary=f"all {compared.total} packages are as in build {facts.last_build}",
-            )
+        found = _unchanged(facts, compared) or _tried(facts, compared)
+        if found is not None:
+            return found
         why = _why(facts, compared)
-        if compared.packages == facts.schedule.tried:
-            return Look(
-                outcome="already_tried",
-                build_id=facts.schedule.last_build,
-                packages=compared.packages,
-                changed=compared.changed,
-                summary=f"build {facts.schedule.last_build} was started for these packages and did not complete",
-            )
         build_id = await _start(facts, why)
         return Look(
-            outcome="started", build_id=build_id, packages=compared.packages, changed=compared.changed, summary=why
+            outcome="started",
+            build_id=build_id,
+            packages=compared.packages,
+            changed=_changed(facts, compared),
+            summary=why,
         )
 
     async def _compare(self, facts: RebuildFacts) -> CompareResult | Look:
@@ -156,15 +153,68 @@ def _failed(problems: tuple[Problem, ...]) -> Look:
     return Look(outcome="failed", summary=f"{first.code}: {first.message}{more}")
 
 
+def _unchanged(facts: RebuildFacts, compared: CompareResult) -> Look | None:
+    """Tell that there is nothing to build, if that is so."""
+    last = facts.last_build
+    if last is None:
+        return None
+    if not compared.changed:
+        return _nothing(compared, f"all {compared.total} packages are as in build {last}")
+    attempt = facts.attempt
+    built = attempt is not None and attempt.fate == "completed" and attempt.build_id == last
+    if built and _gone(facts, compared) and compared.packages == facts.schedule.tried:
+        return _nothing(compared, f"build {last} was started for these {compared.total} packages and completed")
+    return None
+
+
+def _nothing(compared: CompareResult, summary: str) -> Look:
+    return Look(outcome="unchanged", packages=compared.packages, summary=summary)
+
+
+def _tried(facts: RebuildFacts, compared: CompareResult) -> Look | None:
+    """Tell which build of these packages shows that another one would fail as well, if one does."""
+    if compared.packages != facts.schedule.tried:
+        return None
+    attempt = facts.attempt
+    if attempt is not None and attempt.fate != "wrong":
+        return None
+    # Without an attempt these facts were found by code that did not look for it, and which held in any case.
+    became = "before" if attempt is None else f"and {attempt.words}"
+    return Look(
+        outcome="already_tried",
+        build_id=facts.schedule.last_build,
+        packages=compared.packages,
+        changed=_changed(facts, compared),
+        summary=f"build {facts.schedule.last_build} was started for these packages {became}",
+    )
+
+
 def _why(facts: RebuildFacts, compared: CompareResult) -> str:
+    attempt = facts.attempt
+    why = _difference(facts, compared)
+    if attempt is None or attempt.fate != "over" or compared.packages != facts.schedule.tried:
+        return why
+    return f"{why}; build {attempt.build_id}, started for these before, {attempt.words}"
+
+
+def _difference(facts: RebuildFacts, compared: CompareResult) -> str:
     if facts.last_build is None:
-        return f"no build of this recipe has completed yet; it has {compared.total} packages"
-    if facts.manifest is None:
+        return f"there is no completed build of this recipe; it has {compared.total} packages"
+    if _gone(facts, compared):
         return f"the list of packages of build {facts.last_build} is gone"
     named = ", ".join(map(_named, compared.changes[:_MOST_NAMED]))
     rest = compared.changed - min(compared.changed, _MOST_NAMED)
     more = f" and {rest} more" if rest else ""
     return f"{compared.changed} of {compared.total} packages changed since build {facts.last_build}: {named}{more}"
+
+
+def _gone(facts: RebuildFacts, compared: CompareResult) -> bool:
+    """Tell whether the last build's list of packages cannot be had: the plan keeps files only so long."""
+    return facts.last_build is not None and (facts.manifest is None or compared.gone)
+
+
+def _changed(facts: RebuildFacts, compared: CompareResult) -> int:
+    return 0 if _gone(facts, compared) else compared.changed
 
 
 def _named(change: PackageChange) -> str:

@@ -34,7 +34,7 @@ class PackageComparer:
         self._objects = objects
 
     async def compare(self, request: CompareInput, log: StepLog) -> CompareResult:
-        """Compare versions and files, package by package; a list that is gone counts as nothing.
+        """Compare versions and files, package by package; a list that is gone is told.
 
         Raises:
             Fault: as `Resolver.resolve`, or `objects.unavailable`.
@@ -45,21 +45,22 @@ class PackageComparer:
             return CompareResult(problems=problems)
         packages = lock.everything
         before = await self._before(request.manifest)
-        changes = tuple(_changes(before, packages))
+        changes = tuple(_changes(before or {}, packages))
         return CompareResult(
             packages=packages_digest(packages),
             total=len(packages),
             changed=len(changes),
             changes=changes[:_MOST_CHANGES],
+            gone=before is None,
         )
 
-    async def _before(self, manifest: str | None) -> Mapping[_Key, tuple[str, str]]:
+    async def _before(self, manifest: str | None) -> Mapping[_Key, tuple[str, str]] | None:
         if manifest is None:
             return {}
         try:
             document = json.loads(await self._objects.get(object_key(Blob(digest=manifest, bytes=0))))
         except Verdict:
-            return {}
+            return None
         return {(p["name"], p["arch"]): (p["version"], p["sha256"]) for p in document["packages"]}
 
 

@@ -143,11 +143,12 @@ class CompareResult(Value):
     """What the recipe is solved into today, against then.
 
     `packages` digests today's packages, `total` counts them; `changed` counts all changes, of which `changes` are
-    the first. With `problems` it cannot be solved.
+    the first. With `problems` it cannot be solved. If the list is `gone`, all of today's packages count as changed.
     """
 
     packages: str = ""
     total: int = 0
     changed: int = 0
     changes: tuple[PackageChange, ...] = ()
+    gone: bool = False
     problems: tuple[Problem, ...] = ()

@@ -38,7 +38,11 @@ class ScheduleRequest(Value):
 
 
 class Look(Value):
-    """What one look found. `packages` is the digest of the solved packages, `changed` counts all changes."""
+    """What one look found.
+
+    `packages` is the digest of the solved packages; `changed` counts all changes, none if those of the last build are
+    not known any more.
+    """
 
     outcome: LookOutcome
     build_id: str | None = None

@@ -4,17 +4,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.rebuild.commands import AnyRebuildCommand, ChangeSchedule, CreateSchedule, DeleteSchedule
+from domain.build.events import BuildDeleted, BuildEvent
+from domain.rebuild.attempt import Attempt
+from domain.rebuild.commands import AnyRebuildCommand, ChangeSchedule, CreateSchedule, DeleteSchedule, RecordLook
 from domain.rebuild.decide import decide
-from domain.rebuild.facts import Times
-from domain.rebuild.inputs import Timing
+from domain.rebuild.facts import RebuildFacts, Times
+from domain.rebuild.inputs import Look, Timing
 from domain.rebuild.state import fold
 from event_store.log import EventLog
 from event_store.rebuild import rebuild_projections
 from event_store.rebuild_facts import RebuildReads
 from event_store.schema import Migrated
 from tests.fakes.rebuilds import kept_schedule
-from tests.integration.event_store.builders import START, cause
+from tests.integration.event_store.builders import START, append, cause, whole_build
 
 pytestmark = pytest.mark.integration
 
@@ -43,3 +45,42 @@ async def test_the_log_tells_of_a_schedule_before_the_read_model_does(database: 
         assert await reads.recorded(str(uuid4())) is None
         rebuild_projections(database.owner_url)
         assert (await reads.times())[often] == Times(timing=timing, paused=True)
+
+
+async def test_a_rerun_of_old_packages_and_a_deleted_build_are_not_the_last_one(database: Migrated) -> None:
+    schedule_id = str(uuid4())
+    request = kept_schedule(schedule_id, "org-of-reruns")
+    old, new, rerun = (uuid4() for _ in range(3))
+
+    def completed(build_id: UUID, minute: int, rerun_of: UUID | None = None) -> list[BuildEvent]:
+        first, *rest = whole_build(build_id, org=request.org_id, name="demo", minute=minute)
+        again = None if rerun_of is None else str(rerun_of)
+        return [first.model_copy(update={"recipe_digest": request.recipe_digest, "rerun_of": again}), *rest]
+
+    with EventLog(database.owner_url) as log:
+        reads = RebuildReads(database.owner_url, log)
+
+        async def known() -> RebuildFacts:
+            rebuild_projections(database.owner_url)
+            facts = await reads.facts(schedule_id)
+            assert facts is not None
+            return facts
+
+        tell(log, schedule_id, CreateSchedule(request=request))
+        append(log, *completed(old, 0))
+        append(log, *completed(new, 1))
+        append(log, *completed(rerun, 2, rerun_of=old))
+        look = Look(outcome="started", build_id=str(new), packages="p", summary="1 package")
+        tell(log, schedule_id, RecordLook(look_id="l", look=look))
+        facts = await known()
+        assert (facts.last_build, facts.attempt) == (
+            str(new),
+            Attempt(build_id=str(new), fate="completed", words="completed"),
+        )
+        for build_id, left in ((new, old), (old, rerun), (rerun, None)):
+            append(
+                log, BuildDeleted(build_id=str(build_id), org_id=request.org_id, at=START, requested_by="me", reason="")
+            )
+            facts = await known()
+            assert facts.last_build == (None if left is None else str(left))
+        assert facts.attempt == Attempt(build_id=str(new), fate="over", words="was deleted")

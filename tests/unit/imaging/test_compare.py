@@ -49,8 +49,10 @@ async def test_updates_of_the_base_count_and_what_came_and_went_is_named() -> No
 
 
 async def test_without_a_build_or_its_list_everything_is_new() -> None:
-    assert (await compared(Solved(THEN), None, manifest=None)).changed == 3
-    assert (await compared(Solved(THEN), None)).changed == 3
+    first = await compared(Solved(THEN), None, manifest=None)
+    swept = await compared(Solved(THEN), None)
+    assert (first.changed, first.gone) == (3, False)
+    assert (swept.changed, swept.gone) == (3, True)
 
 
 async def test_a_recipe_that_cannot_be_solved_says_why() -> None:
