@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.client import exits
-from cli.client.words import plain, problem_text, size
+from cli.client.words import duration, plain, problem_text, size
 from cli.stack.state import variable_of_parts
 from domain.errors import FactoryError, Verdict
 from infra import settings as configuration
@@ -19,7 +21,8 @@ from infra.settings import Settings, TemporalSettings
 if TYPE_CHECKING:
     from activities.keeping.collect_models import Collected
 
-_EPILOG = "Exit codes: 0 done · 1 not · 75 the factory does not answer, try again."
+_EPILOG = "Exit codes: 0 done · 1 not · 75 the factory does not answer or go on, try again."
+_AGAIN_SECONDS = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +41,7 @@ def gc(
     """
     out, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
-        collected = asyncio.run(_collected(configuration.load(), dry_run=dry_run))
+        collected = asyncio.run(_collected(configuration.load(), _Progress(notes), dry_run=dry_run))
     except FactoryError as error:
         for problem in error.problems:
             notes.print(problem_text(problem), soft_wrap=True)
@@ -49,30 +52,33 @@ def gc(
         _show(collected, out)
 
 
-async def _collected(settings: Settings, *, dry_run: bool) -> "Collected":
+async def _collected(settings: Settings, progress: "_Progress", *, dry_run: bool) -> "Collected":
     # Read here: the workflows' libraries cost a second that no other command should pay.
-    from temporalio.client import WorkflowFailureError  # noqa: PLC0415
-    from temporalio.service import RPCError  # noqa: PLC0415
-
     from activities.keeping.collect_models import CollectInput  # noqa: PLC0415
-    from workflows.collect import CollectWorkflow  # noqa: PLC0415
+    from workflows.collect_client import collect  # noqa: PLC0415
     from workflows.connect import connect  # noqa: PLC0415
-    from workflows.jobs import refused, unavailable  # noqa: PLC0415
-    from workflows.policies import CORE_QUEUE  # noqa: PLC0415
 
     client = await connect(settings.model_copy(update={"temporal": _temporal(settings)}))
-    try:
-        return await client.execute_workflow(
-            CollectWorkflow.run,
-            CollectInput(dry_run=dry_run),
-            id=f"collect-{uuid.uuid4()}",
-            task_queue=CORE_QUEUE,
-            static_summary="What would go" if dry_run else "Collect what nobody refers to",
-        )
-    except WorkflowFailureError as error:
-        raise refused(error, "gc.failed") from error
-    except RPCError as error:
-        raise unavailable(error) from error
+    return await collect(client, f"collect-{uuid.uuid4()}", CollectInput(dry_run=dry_run), progress.tell)
+
+
+class _Progress:
+    """Says what the collection is at when that changes, and now and then how long it is at it already."""
+
+    def __init__(self, notes: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._notes = notes
+        self._clock = clock
+        self._began = self._told = clock()
+        self._last = ""
+
+    def tell(self, what: str) -> None:
+        """Say it, unless it was just said."""
+        now = self._clock()
+        if what == self._last and now - self._told < _AGAIN_SECONDS:
+            return
+        since = f" ({duration(now - self._began)})" if self._last else ""
+        self._last, self._told = what, now
+        self._notes.print(plain(f"{what} …{since}", "dim"), soft_wrap=True)
 
 
 def _temporal(settings: Settings) -> TemporalSettings:
