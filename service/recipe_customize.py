@@ -9,8 +9,9 @@ from domain.canonical import canonical_json
 from domain.errors import Problem, Verdict
 from domain.recipe.difference import Difference, differences
 from domain.recipe.edits import Edit, apply_edits
-from domain.recipe.keys import as_mapping, normalise
+from domain.recipe.keys import as_mapping, normalise, too_deep
 from domain.recipe.merge_patch import merge_patch
+from domain.recipe.problems import nested_too_deep
 from domain.views import CustomizedRecipe
 from service.build_view import clipped
 from service.factory import Factory
@@ -43,8 +44,11 @@ async def customize_recipe(
     require(caller, "customize_recipe")
     before = canonical_recipe(await understood(factory, caller, start))
     problems: list[Problem] = []
-    spelt: object = normalise(as_mapping(patch), problems) if patch else {}
+    deep = too_deep(patch)
+    spelt: object = normalise(as_mapping(patch), problems) if patch and not deep else {}
     problems = [p.model_copy(update={"path": f"patch.{p.path}"}) for p in problems]
+    if deep:
+        problems.append(nested_too_deep("patch"))
     after, wrong = apply_edits(merge_patch(before, spelt), edits)
     return await _answer(factory, before, after, (*problems, *wrong))
 
@@ -56,6 +60,9 @@ async def _answer(
         recipe = read_recipe(after)
     except Verdict as verdict:
         view = CustomizedRecipe(valid=False, problems=(*wrong, *verdict.problems), recipe=after)
+        if not _can_be_sent(after):
+            short = await _short(factory, view.model_copy(update={"recipe": None, "next": _next(view, ())}))
+            return short.model_copy(update={"cut": "Not shown: the recipe, which holds what JSON cannot."})
     else:
         found = await judged(factory, recipe)
         view = CustomizedRecipe(
@@ -67,6 +74,14 @@ async def _answer(
         )
     changes = differences(before, view.recipe or after)
     return await _short(factory, view.model_copy(update={"changes": changes, "next": _next(view, changes)}))
+
+
+def _can_be_sent(document: Mapping[str, Any]) -> bool:
+    try:
+        canonical_json(document)
+    except ValueError:
+        return False
+    return True
 
 
 async def _short(factory: Factory, view: CustomizedRecipe) -> CustomizedRecipe:

@@ -1,21 +1,24 @@
 """Named edits of a recipe's document: small changes that need no knowledge of where in the document they go.
 
 They are made on the document, not on the recipe: whether the result is one is judged afterwards, all at once.
+Only an edit that would make it deeper than any recipe is refused, since the next could reach into what it put there.
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from domain.errors import Problem, Verdict
 from domain.recipe.difference import IDENTITIES
-from domain.recipe.keys import close
+from domain.recipe.keys import close, spelling, too_deep
+from domain.recipe.problems import nested_too_deep
 
 Edit = Mapping[str, Any]
 _Document = dict[str, Any]
 _Entry = dict[str, Any]
 
 MOST_EDITS = 100
+_IN_ENTRY = 3  # levels to what stands in an entry: the list, the entry, the value
 
 
 def apply_edits(document: Mapping[str, Any], edits: Sequence[Edit]) -> tuple[_Document, tuple[Problem, ...]]:
@@ -34,15 +37,16 @@ def apply_edits(document: Mapping[str, Any], edits: Sequence[Edit]) -> tuple[_Do
 
 
 def _apply(document: _Document, edit: Edit) -> None:
-    name = edit.get("edit")
-    make = _EDITS.get(name) if isinstance(name, str) else None
+    given = edit.get("edit")
+    name = given if isinstance(given, str) else ""
+    make = _EDITS.get(name)
     if make is None:
         raise Verdict.because(
             "edit.unknown",
-            f"There is no edit `{str(name)[:64]}`; there are: {', '.join(_EDITS)}.",
+            f"There is no edit `{name[:64]}`; there are: {', '.join(_EDITS)}.",
             path="edit",
-            value=str(name)[:64],
-            suggestions=close(str(name), _EDITS),
+            value=name[:64],
+            suggestions=close(name, _EDITS),
             next="Use one of them, or a merge patch.",
         )
     make(document, {key: value for key, value in edit.items() if key != "edit"})
@@ -67,6 +71,7 @@ def _add(key: str) -> Callable[[_Document, _Entry], None]:
     def make(document: _Document, rest: _Entry) -> None:
         entries, identity = _list(document, key), IDENTITIES[key]
         name = _text(rest, identity)
+        _require_shallow(rest, rest, at=_IN_ENTRY)
         if _find(entries, identity, name) is not None:
             raise Verdict.because(
                 "edit.already_there",
@@ -100,6 +105,7 @@ def _switch(*, enabled: bool) -> Callable[[_Document, _Entry], None]:
     def make(document: _Document, rest: _Entry) -> None:
         services = _list(document, "services")
         found = _find(services, "name", _text(rest, "name"))
+        _require_shallow(rest, rest, at=_IN_ENTRY)
         if found is None:
             services.append({**rest, "enabled": enabled})
         else:
@@ -109,18 +115,24 @@ def _switch(*, enabled: bool) -> Callable[[_Document, _Entry], None]:
 
 
 def _set(document: _Document, rest: _Entry) -> None:
-    """Set one value: `baseImage`, `services.ssh.config.port`, `users.deploy.shell`."""
+    """Set one value: `baseImage`, `services.ssh.config.port`, `users.deploy.shell`; in either spelling."""
     *way, last = _text(rest, "path").split(".")
     if "value" not in rest:
         raise _incomplete("value")
+    _require_shallow(rest, ("value",), at=len(way) + 1)
     place: Any = document
-    done = ""
-    for key in way:
-        place = _step(place, done, key)
-        done = key
+    done: list[str] = []
+    for name in way:
+        key = _spelled(place, done, name)
+        place = _step(place, done[-1] if done else "", key)
+        done.append(key)
     if not isinstance(place, dict):
         raise _absent(".".join(way), last, [])
-    cast("_Entry", place)[last] = rest["value"]
+    cast("_Entry", place)[_spelled(place, done, last)] = rest["value"]
+
+
+def _spelled(place: Any, way: list[str], name: str) -> str:  # noqa: ANN401 - a part of the document
+    return spelling(cast("_Entry", place), way, name) if isinstance(place, dict) else name
 
 
 def _step(place: Any, key: str, name: str) -> Any:  # noqa: ANN401 - a part of the document
@@ -134,6 +146,13 @@ def _step(place: Any, key: str, name: str) -> Any:  # noqa: ANN401 - a part of t
         raise _absent(key, name, _names(entries, identity))
     known = list(cast("_Entry", place)) if isinstance(place, dict) else []
     raise _absent(key or "the recipe", name, known)
+
+
+def _require_shallow(rest: _Entry, keys: Iterable[str], *, at: int) -> None:
+    """Refuse values that make the document too deep when they come to stand so many levels below its top."""
+    deep = [key for key in keys if too_deep(rest[key], at)]
+    if deep:
+        raise Verdict(*(nested_too_deep(key[:64]) for key in deep))
 
 
 def _list(document: _Document, key: str) -> list[Any]:

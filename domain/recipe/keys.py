@@ -4,8 +4,9 @@ Clients write `baseImage` and `base_image`, `sshKeys` and `ssh_keys`; there is o
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import cast, get_args
 
 from pydantic import BaseModel
@@ -23,7 +24,8 @@ _ASSERTIONS: dict[str, type[Claim]] = {get_args(c.model_fields["type"].annotatio
 MAX_PROBLEMS = 100  # more would help nobody, and looking for similar words costs time
 ASSERTION_TYPES: tuple[str, ...] = tuple(_ASSERTIONS)
 MAX_DEPTH = 32  # twice the depth of the deepest recipe or suite
-_LONGEST_WORD = 128  # looking for similar words takes time by their length
+_ENTRIES: Mapping[str, type[BaseModel]] = {"users": User, "startupScripts": StartupScript, "tests": RecipeTest}
+_LONGEST_WORD, _MOST_WORDS = 128, 1000  # looking for similar words takes time by their length and number
 
 
 def normalise(document: Mapping[object, object], problems: list[Problem]) -> object:
@@ -43,14 +45,17 @@ def join(path: str, key: str) -> str:
 
 
 def close(word: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Name the most similar known words, the best first."""
-    return tuple(get_close_matches(word[:_LONGEST_WORD], list(known), n=3, cutoff=0.6))
+    """Name the most similar of the first thousand known words, the best first."""
+    return tuple(get_close_matches(word[:_LONGEST_WORD], list(islice(known, _MOST_WORDS)), n=3, cutoff=0.6))
 
 
-def too_deep(document: object) -> bool:
-    """Tell whether a document is nested deeper than any that is meant; nothing here may follow it down by itself."""
+def too_deep(document: object, at: int = 0) -> bool:
+    """Tell whether a document is nested deeper than any that is meant; nothing here may follow it down by itself.
+
+    A part of a document is `at` so many levels below its top.
+    """
     level = [document]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH - at):
         level = [item for value in level for item in _items(value)]
         if not level:
             return False
@@ -61,6 +66,35 @@ def _items(value: object) -> Iterable[object]:
     if isinstance(value, Mapping):
         return cast("Mapping[object, object]", value).values()
     return cast("list[object]", value) if isinstance(value, list | tuple) else ()
+
+
+def spelling(place: Mapping[str, object], way: Sequence[str], key: str) -> str:
+    """Spell a key of a mapping to which `way` leads in a recipe: as it is there already, else canonically.
+
+    The way names an entry of a list by what identifies it. A key that is not a recipe's stays as it is.
+    """
+    if key in place:
+        return key
+    model = _model_at(tuple(way))
+    if model is None:
+        return key
+    snake = _snake(key)
+    known = (*islice(place, _MOST_WORDS), *_names(model))
+    return next((name for name in known if _snake(name) == snake), key)
+
+
+def _model_at(way: tuple[str, ...]) -> type[BaseModel] | None:
+    match way:
+        case ():
+            return Recipe
+        case ("services", "ssh", "config"):
+            return SshConfig
+        case ("services", name):
+            return SshService if name == "ssh" else UnitService
+        case (key, _):
+            return _ENTRIES.get(key)
+        case _:
+            return None
 
 
 def as_mapping(value: object) -> Mapping[object, object]:

@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 
 from domain.errors import Problem, Verdict
 from domain.recipe.checks import check_recipe
-from domain.recipe.keys import MAX_DEPTH, MAX_PROBLEMS, as_mapping, normalise, too_deep
-from domain.recipe.problems import explain, short
+from domain.recipe.keys import MAX_PROBLEMS, as_mapping, normalise, too_deep
+from domain.recipe.problems import explain, nested_too_deep, short
 from domain.recipe.schema import MAX_BYTES, Recipe
 
 
@@ -28,8 +28,7 @@ def parse_recipe(document: object) -> Recipe:
         message = f"a recipe is a mapping of keys to values, but this is: {short(document)}"
         raise Verdict.because("recipe.not_a_document", message, next="Begin with `name` and `baseImage`.")
     if too_deep(cast("object", document)):
-        message = f"the recipe is nested more than {MAX_DEPTH} levels deep"
-        raise Verdict.because("recipe.not_a_document", message, next="Look at get_recipe for the form of a recipe.")
+        raise Verdict(nested_too_deep())
     problems: list[Problem] = []
     text = _encoded(normalise(as_mapping(cast("object", document)), problems))
     try:

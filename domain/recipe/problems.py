@@ -7,7 +7,7 @@ from typing import get_args
 from pydantic_core import ErrorDetails
 
 from domain.errors import Problem
-from domain.recipe.keys import ASSERTION_TYPES, as_mapping, close, join
+from domain.recipe.keys import ASSERTION_TYPES, MAX_DEPTH, as_mapping, close, join
 from domain.recipe.later import LATER_BASES
 from domain.recipe.schema import BaseImage
 
@@ -62,6 +62,16 @@ _EXAMPLES: dict[str, tuple[str, str]] = {
     "tests": ("description", "the web server answers"),
     "assertions": ("type", "port_listening"),
 }
+
+
+def nested_too_deep(path: str | None = None) -> Problem:
+    """Refuse a document that is deeper than any recipe, or what would make one of it at `path`."""
+    return Problem(
+        code="recipe.not_a_document",
+        message=f"the recipe {'would be' if path else 'is'} nested more than {MAX_DEPTH} levels deep",
+        path=path,
+        next="Look at get_recipe for the form of a recipe.",
+    )
 
 
 def explain(error: ErrorDetails) -> Problem:

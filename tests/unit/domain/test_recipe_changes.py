@@ -6,6 +6,7 @@ import pytest
 
 from domain.recipe.difference import Difference, differences
 from domain.recipe.edits import EDITS, MOST_EDITS, apply_edits
+from domain.recipe.keys import MAX_DEPTH, too_deep
 from domain.recipe.merge_patch import merge_patch
 from domain.recipe.parse import parse_recipe
 
@@ -111,6 +112,102 @@ def test_hostile_edits_are_problems_and_never_errors(edit: str, value: object) -
     edited, problems = apply_edits(START, [{"edit": edit, **rest}])
     assert isinstance(edited, dict)
     assert all(problem.path for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("base_image", "debian-trixie"),
+        ("BaseImage", "debian-trixie"),
+        ("guest_agent", True),
+        ("startup_scripts.hello.script", "echo bye"),
+        ("services.ssh.config.allowRoot", True),
+        ("users.deploy.sshKeys", []),
+        ("users.deploy.passwordHash", None),
+    ],
+)
+def test_an_edit_takes_a_path_in_either_spelling(path: str, value: object) -> None:
+    script = {"edit": "add_startup_script", "name": "hello", "script": "echo hello"}
+    before, _ = apply_edits(START, [script])
+    edited, problems = apply_edits(before, [{"edit": "set", "path": path, "value": value}])
+    assert problems == ()
+    assert [set(entry) for entry in (edited, *edited["users"])] == [set(entry) for entry in (START, *START["users"])]
+    parse_recipe(edited)
+
+
+def test_no_key_comes_twice_by_edits_in_two_spellings() -> None:
+    key = START["users"][0]["ssh_keys"]
+    without = {name: value for name, value in START.items() if name != "startupScripts"}
+    edited, problems = apply_edits(
+        without,
+        [
+            {"edit": "set", "path": "startup_scripts", "value": [{"name": "one", "script": "true"}]},
+            {"edit": "add_startup_script", "name": "two", "script": "true"},
+            {"edit": "set", "path": "startup_scripts.two.script", "value": "false"},
+            {"edit": "add_user", "username": "ops", "sshKeys": key, "passwordHash": None},
+            {"edit": "set", "path": "users.ops.ssh_keys", "value": key},
+            {"edit": "set", "path": "users.ops.password_hash", "value": None},
+            {"edit": "set", "path": "services.ssh.config", "value": {"allowRoot": False}},
+            {"edit": "set", "path": "services.ssh.config.allow_root", "value": True},
+        ],
+    )
+    assert problems == ()
+    recipe = parse_recipe(edited)
+    assert [script.script for script in recipe.startupScripts] == ["true", "false"]
+    assert recipe.ssh is not None
+    assert recipe.ssh.allow_root
+
+
+def in_each_other(depth: int) -> dict[str, Any]:
+    """Make a mapping in a mapping in a mapping."""
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def chained(count: int, depth: int) -> list[dict[str, Any]]:
+    """Make edits each of which puts a value into what the one before put in."""
+    return [
+        {"edit": "set", "path": ".".join(["x", *"a" * (depth * number)]), "value": in_each_other(depth)}
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("depth", [1, 7, MAX_DEPTH - 2, 150, 400])
+def test_edits_that_reach_into_one_another_make_nothing_deeper_than_a_recipe(depth: int) -> None:
+    edited, problems = apply_edits(START, chained(MOST_EDITS, depth))
+    assert not too_deep(edited)
+    assert problems
+    assert {problem.code for problem in problems} == {"recipe.not_a_document"}
+    for problem in problems:
+        assert problem.path
+        assert problem.next
+
+
+@pytest.mark.parametrize("edit", ["add_user", "add_test", "add_startup_script", "enable_service"])
+def test_an_entry_that_is_deeper_than_a_recipe_is_not_added(edit: str) -> None:
+    rest = dict.fromkeys(("name", "username", "description"), "new")
+    edited, problems = apply_edits(START, [{"edit": edit, **rest, "config": in_each_other(MAX_DEPTH)}])
+    assert edited == START
+    assert [(p.code, p.path) for p in problems] == [("recipe.not_a_document", "edits[0].config")]
+
+
+def test_what_just_fits_is_put_in_and_judged_with_the_recipe() -> None:
+    fits, deep = in_each_other(MAX_DEPTH - 2), in_each_other(MAX_DEPTH - 1)
+    edited, problems = apply_edits(START, [{"edit": "set", "path": "x", "value": fits}])
+    assert (edited["x"], problems, too_deep(edited)) == (fits, (), False)
+    assert too_deep({**START, "x": deep})
+    assert apply_edits(START, [{"edit": "set", "path": "x", "value": deep}])[0] == START
+
+
+def test_looking_for_a_similar_name_takes_no_longer_with_very_many() -> None:
+    many = {**START, "packages": [f"package-{number}" for number in range(5_000)]}
+    _, [early, late] = apply_edits(
+        many, [{"edit": "remove_package", "name": name} for name in ("pakage-12", "elsewhere")]
+    )
+    assert early.suggestions
+    assert late.suggestions == tuple(many["packages"][:5])
 
 
 def test_edits_without_end_are_refused() -> None:

@@ -16,12 +16,13 @@ from mcp.types import CallToolResult
 from domain.errors import Problem
 from domain.image.commands import ReceiveImage, RequestImage
 from domain.image.inputs import ImageRequest
+from domain.recipe.edits import EDITS
 from domain.vm.commands import RecordSnapshot
 from mcp_server.server import build_tools
 from service.admission.credentials import OPERATOR
 from tests.fakes.factory import GUEST, World, failed, published, recipe_document
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
-from tests.hostile import NASTY, check_problems, nested, of_schema, spoilt
+from tests.hostile import NASTY, ODD, check_problems, nested, of_schema, spoilt
 from tests.machines import request
 
 ID = "11111111-1111-4111-8111-111111111111"
@@ -122,6 +123,54 @@ def test_a_tool_answers_whatever_it_is_given(tool: str) -> None:
             CALLER.call(tool, arguments, guest=guest)
 
     holds()
+
+
+@st.composite
+def chained_edits(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Make edits of which each may reach into what those before put in, in either spelling of a key."""
+    edits: list[dict[str, Any]] = []
+    places = ["x", "users", "users.deploy", "services.ssh.config", "startup_scripts", "base_image"]
+    for _ in range(draw(st.integers(1, 12))):
+        keys = draw(st.lists(st.sampled_from(["a", "sshKeys", "ssh_keys", "config", "ssh"]), max_size=3))
+        depth = draw(st.sampled_from([0, 1, 5, 29, 31, 32, 150, 400]))
+        value = draw(st.one_of(ODD, st.just({"username": "deploy"}), st.just([{"username": "deploy"}])))
+        for key in ["a"] * depth:
+            value = {key: value}
+        edit = draw(st.sampled_from(["set", "set", "set", *EDITS]))
+        place = ".".join([draw(st.sampled_from(places)), *keys])
+        edits.append({"edit": edit, "path": place, "value": value, "name": "ssh", "username": "deploy"})
+        places.append(".".join([place, *["a"] * depth]))
+    return edits
+
+
+CHAINED: Final = st.tuples(
+    chained_edits(), st.one_of(st.none(), st.dictionaries(st.sampled_from(["users", "startupScripts", "x"]), ODD))
+)
+
+
+def customize(examples: int) -> None:
+    """Give edits, after a patch or without, to a small and to a full recipe; what comes out can always be sent."""
+
+    @settings(max_examples=examples)
+    @given(CHAINED, st.sampled_from(["minimal-bookworm", "demo"]))
+    def holds(changes: tuple[list[dict[str, Any]], dict[str, Any] | None], recipe: str) -> None:
+        edits, patch = changes
+        answer = CALLER.call("customize_recipe", {"recipe": recipe, "edits": edits, "patch": patch})
+        assert answer.structured_content is not None
+        listed = [Problem.model_validate(each) for each in answer.structured_content["problems"]]
+        if listed:
+            check_problems(listed, pathless=PATHLESS)
+
+    holds()
+
+
+def test_edits_that_reach_into_one_another_are_answered() -> None:
+    customize(FEW * 5)
+
+
+@pytest.mark.faults
+def test_edits_that_reach_into_one_another_are_answered_hundreds_of_times() -> None:
+    customize(MANY)
 
 
 @pytest.mark.parametrize("tool", TOOLS)

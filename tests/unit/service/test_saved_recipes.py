@@ -174,6 +174,30 @@ async def test_everything_that_is_wrong_with_a_change_is_told_at_once(world: Wor
     ]
 
 
+async def test_a_patch_or_edits_deeper_than_any_recipe_are_told_and_the_recipe_stays_what_it_was(world: World) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(150):
+        deep = {"a": deep}
+    into = [{"edit": "set", "path": path, "value": deep} for path in ("x", f"x{'.a' * 150}")]
+    view = await customize_recipe(world.factory, OPERATOR, MINE, patch={"users": deep}, edits=into)
+    assert (view.valid, view.recipe, view.changes) == (False, MINE, ())
+    assert [(p.code, p.path) for p in view.problems] == [
+        ("recipe.not_a_document", "patch"),
+        ("recipe.not_a_document", "edits[0].value"),
+        ("recipe.not_a_document", "edits[1].value"),
+    ]
+    assert all(problem.next for problem in view.problems)
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", {"\udfff": 1}, 10**5_000], ids=range(4))
+async def test_a_change_to_what_no_answer_can_hold_is_told_without_the_recipe(world: World, value: object) -> None:
+    for patch, edits in (({"users": value}, ()), (None, [{"edit": "set", "path": "users", "value": value}])):
+        view = await customize_recipe(world.factory, OPERATOR, MINE, patch=patch, edits=edits)
+        assert (view.valid, view.recipe, view.changes) == (False, None, ())
+        assert (view.problems[0].next, view.cut, view.next) > ("", "", "")
+        assert view.model_dump_json()
+
+
 async def test_packages_that_are_not_there_make_a_change_invalid(world: World) -> None:
     world.workflows.verdicts = (Problem(code="package.not_found", message="no such package", path="packages[0]"),)
     view = await customize_recipe(world.factory, OPERATOR, "demo", edits=[{"edit": "add_package", "name": "nosuch"}])
