@@ -97,16 +97,14 @@ class FactoryTool(Tool):
             validated = self._validated(given)
             async with telling(context, self.title or self.name) as ctx:
                 view = cast("Value", await self.fn(**validated, **{self.context_kwarg or "ctx": ctx}))
+            answer = _answer(view, reply_bytes(given), context.protocol_version or "")
         except FactoryError as error:
             return failure(error.problems)
         except Exception:  # noqa: BLE001 - the last frame that can say it to the caller; it is logged whole
             incident = uuid.uuid4().hex[:12]
             _log.exception("tool %s failed, incident %s", self.name, incident)
             return failure((_incident(self.name, incident),))
-        version = context.protocol_version or ""
-        answer = success(view, reply_bytes(given), with_data=version >= _WITH_DATA)
-        links = links_of(view) if version >= OLDEST_WITH_LINKS else []
-        return answer.model_copy(update={"content": [*answer.content, *links]})
+        return answer
 
     def _validated(self, given: dict[str, Any]) -> dict[str, Any]:
         """Turn what was given into what the method takes.
@@ -142,6 +140,12 @@ class FactoryTool(Tool):
             for name in list(arguments)[:10]
             if name not in known
         )
+
+
+def _answer(view: Value, most_bytes: int, version: str) -> CallToolResult:
+    answer = success(view, most_bytes, with_data=version >= _WITH_DATA)
+    links = links_of(view) if version >= OLDEST_WITH_LINKS else []
+    return answer.model_copy(update={"content": [*answer.content, *links]})
 
 
 def success(answer: BaseModel, most_bytes: int = REPLY_BYTES, *, with_data: bool = True) -> CallToolResult:

@@ -9,6 +9,7 @@ from mcp.types import CallToolResult, TextContent
 
 from domain.artifacts import Artifact, Blob
 from domain.build import events as e
+from mcp_server import face
 from tests.fakes.factory import NOW, World, failed, recipe_document
 from tests.unit.mcp_server.conftest import Connect
 
@@ -133,6 +134,21 @@ async def test_a_bug_tells_an_incident_and_no_secret(
     monkeypatch.setattr(world.reads, "org", broken)
     async with connect() as client:
         problem = await refused(client, "list_builds")
+    assert problem["code"] == "factory.internal"
+    assert "hunter2" not in json.dumps(problem)
+    assert "hunter2" in caplog.text
+
+
+@pytest.mark.parametrize("part", ["success", "links_of"])
+async def test_a_bug_in_making_the_answer_tells_an_incident_too(
+    connect: Connect, part: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise ValueError("hunter2")
+
+    monkeypatch.setattr(face, part, broken)
+    async with connect() as client:
+        problem = await refused(client, "get_recipe", name="demo")
     assert problem["code"] == "factory.internal"
     assert "hunter2" not in json.dumps(problem)
     assert "hunter2" in caplog.text
