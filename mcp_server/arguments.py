@@ -1,7 +1,7 @@
-"""What no argument of any tool may hold: text that is no text, and numbers that are none."""
+"""What no argument of any tool or prompt may hold: text that is no text, and numbers that are none."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, cast
 
 from domain.errors import Problem
@@ -11,11 +11,13 @@ _READ_ELSEWHERE: Final = frozenset({"recipe", "suite", "stdin", "patch", "edits"
 _MOST: Final = 10
 
 
-def strange(tool: str, arguments: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Name what cannot be meant, wherever it is in the arguments."""
+def strange(
+    tool: str, arguments: Mapping[str, Any], read_elsewhere: Collection[str] = _READ_ELSEWHERE
+) -> tuple[Problem, ...]:
+    """Name what cannot be meant, wherever it is in the arguments, but for those that are read elsewhere."""
     found: list[Problem] = []
     for name, value in arguments.items():
-        if name in _READ_ELSEWHERE:
+        if name in read_elsewhere:
             continue
         for path, words in _strange(value, name):
             advice = f"Correct it and call {tool} again."

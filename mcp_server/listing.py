@@ -1,9 +1,7 @@
 """What a caller sees of tools, prompts and resources. It is no enforcement: the service refuses the call itself."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import Context
 
@@ -11,7 +9,7 @@ from domain.caller import Caller, Permission
 from domain.errors import Verdict
 from mcp_server.callers import CallerOf
 from mcp_server.denials import note_denial
-from mcp_server.problems import INVALID_PARAMS
+from mcp_server.problems import protocol_error
 from mcp_server.prompts import offered
 from mcp_server.resources import Resources
 from service.factory import Factory
@@ -26,7 +24,7 @@ def for_caller(factory: Factory, caller_of: CallerOf, resources: Resources) -> S
 
     async def seen(ctx: Request, call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":
-            _refuse_hidden(_caller(caller_of, ctx), ctx.params)
+            _refuse_hidden(ctx, _caller(caller_of, ctx))
         result = await call_next(ctx)
         if ctx.method == "tools/call":
             note_denial(factory, caller_of, ctx, result)
@@ -60,7 +58,14 @@ def _caller(caller_of: CallerOf, ctx: Request) -> Caller | None:
         return None
 
 
-def _refuse_hidden(caller: Caller | None, params: Mapping[str, Any] | None) -> None:
-    name = (params or {}).get("name")
+def _refuse_hidden(ctx: Request, caller: Caller | None) -> None:
+    name = (ctx.params or {}).get("name")
     if caller is None or not isinstance(name, str) or not offered(caller, name):
-        raise MCPError(code=INVALID_PARAMS, message="There is no such prompt for this key: see prompts/list.")
+        refusal = Verdict.because(
+            "prompt.not_found",
+            "There is no such prompt for this key: see prompts/list.",
+            path="name",
+            value=str(name)[:64],
+            next="Call prompts/list, and ask for one of those.",
+        )
+        raise protocol_error(refusal, ctx.protocol_version)

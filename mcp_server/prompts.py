@@ -3,16 +3,21 @@
 A prompt is shown to those who may use every tool that it needs.
 """
 
-from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, NamedTuple
 
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from pydantic import Field
 
 from domain.caller import Caller
+from domain.errors import Problem, Verdict
+from mcp_server.arguments import strange
+from mcp_server.problems import protocol_error
 from service.permissions import allowed
 
+_MOST_UNKNOWN = 10
 _FOLLOW = "Follow it with get_build_status and wait_s=25 until it is completed, failed or cancelled."
 
 
@@ -94,6 +99,49 @@ def mend_build(build_id: Annotated[str, Field(description="The failed build.")])
     )
 
 
+class FactoryPrompt(Prompt):
+    """Refuses wrong arguments in words; the SDK's own refusals are errors of the server."""
+
+    async def render(self, arguments: dict[str, Any] | None, context: Context[Any, Any]) -> Any:  # noqa: ANN401 - as the SDK's
+        """Write the prompt.
+
+        Raises:
+            MCPError: invalid params: `argument.missing`, `argument.unknown` or `argument.invalid`, all at once.
+
+        """
+        given = arguments or {}
+        problems = (*self._misfits(given), *strange(self.name, given, read_elsewhere=()))
+        if problems:
+            raise protocol_error(Verdict(*problems), context.protocol_version)
+        return await super().render(given, context)
+
+    def _misfits(self, given: Mapping[str, Any]) -> list[Problem]:
+        known = {argument.name: argument for argument in self.arguments or []}
+        again = f"Ask for {self.name} again with its own arguments: {', '.join(known)}."
+        missing = [
+            Problem(
+                code="argument.missing",
+                message=f"{self.name} needs the argument {name}.",
+                path=name,
+                next=f"Add it. {argument.description}",
+            )
+            for name, argument in known.items()
+            if argument.required and name not in given
+        ]
+        unknown = [
+            Problem(
+                code="argument.unknown",
+                message=f"{self.name} has no argument `{name[:64]}`.",
+                path=name[:64] or '""',
+                suggestions=tuple(get_close_matches(name[:64], known, n=2) or known),
+                next=again,
+            )
+            for name in list(given)[:_MOST_UNKNOWN]
+            if name not in known
+        ]
+        return [*missing, *unknown]
+
+
 class _Entry(NamedTuple):
     title: str
     write: Callable[..., str]
@@ -115,7 +163,7 @@ def add_prompts(server: MCPServer) -> None:
     """Register all of them; a function's name, docstring and arguments are the prompt's."""
     for entry in _PROMPTS:
         words = (entry.write.__doc__ or "").strip()
-        server.add_prompt(Prompt.from_function(entry.write, title=entry.title, description=words))
+        server.add_prompt(FactoryPrompt.from_function(entry.write, title=entry.title, description=words))
 
 
 def offered(caller: Caller, prompt: str) -> bool:

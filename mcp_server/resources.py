@@ -81,7 +81,12 @@ class Resources:
         """Read what one step wrote, from its beginning."""
         if step not in get_args(StepName):
             refusal = Verdict.because(
-                "step.not_found", "Builds have no such step.", path="step", value=step[:64], suggestions=STEPS
+                "step.not_found",
+                "Builds have no such step.",
+                path="step",
+                value=step[:64],
+                suggestions=STEPS,
+                next="Name one of the steps, or leave the step out for the whole log.",
             )
             raise protocol_error(refusal, ctx.protocol_version, resource=True)
         return await self._log(ctx, build_id, LogQuery(limit=MOST_LINES, step=cast("StepName", step)))

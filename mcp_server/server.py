@@ -1,17 +1,23 @@
 """The MCP server: its tools, resources, prompts, completions and tasks."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from mcp.server.caching import CacheHint
-from mcp.server.mcpserver import MCPServer
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CompleteRequestParams
+from mcp.types import CompleteRequestParams, InputRequiredResult
+from pydantic import AnyUrl
 
+from domain.errors import Verdict
 from mcp_server.callers import CallerOf, caller_of_request
 from mcp_server.completions import Completer
 from mcp_server.face import tools_of
 from mcp_server.instructions import INSTRUCTIONS
 from mcp_server.listing import for_caller
+from mcp_server.problems import protocol_error
 from mcp_server.prompts import add_prompts
 from mcp_server.resources import Resources
 from mcp_server.tasks import Tasks
@@ -66,8 +72,29 @@ def build_server(factory: Factory, caller_of: CallerOf = caller_of_request) -> M
 
 
 class FactoryServer(MCPServer[Any]):
-    """The SDK's server with completions that know who asks; its own decorator does not tell."""
+    """The SDK's server with completions that know who asks, and a way out for who reads what is not there."""
 
     def answer_completions(self, handler: Completer) -> None:
         """Have `completion/complete` answered."""
         self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, handler)
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Read a resource.
+
+        Raises:
+            MCPError: `resource.not_found` for a URI that is none of ours, and what its reader refuses.
+
+        """
+        try:
+            return await super().read_resource(uri, context)
+        except ResourceNotFoundError:
+            refusal = Verdict.because(
+                "resource.not_found",
+                "There is no resource of this form.",
+                path="uri",
+                value=str(uri)[:64],
+                next="Call resources/templates/list for the forms that there are.",
+            )
+            raise protocol_error(refusal, context and context.protocol_version, resource=True) from None
