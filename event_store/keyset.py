@@ -17,6 +17,11 @@ def storable(document: str) -> str:
     return _NUL.sub(r"\1\\ufffd", document) if "\\u0000" in document else document
 
 
+def beyond(beginning: str) -> str:
+    """Return a text behind all that begin like this one, in the order of their bytes (`COLLATE "C"`)."""
+    return f"{beginning}\U0010ffff"
+
+
 def encode_cursor(at: datetime, key: str) -> str:
     """Make the cursor that continues behind the row of this time and key."""
     text = json.dumps([at.isoformat(), key], separators=(",", ":"))

@@ -44,7 +44,9 @@ class Completer:
             found = await complete(self._factory, caller, meant, params.argument.value)
         except FactoryError as error:
             raise protocol_error(error, ctx.protocol_version) from error
-        return CompleteResult(completion=Completion(values=list(found.values), total=len(found.values), has_more=False))
+        values = list(found.values)
+        total = None if found.more else len(values)
+        return CompleteResult(completion=Completion(values=values, total=total, has_more=found.more))
 
 
 def _meant(params: CompleteRequestParams) -> Completed | None:

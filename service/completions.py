@@ -1,45 +1,69 @@
 """What a half-typed argument may become."""
 
+import re
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from domain.build.steps import STEPS
 from domain.caller import Caller
 from domain.model import Value
 from domain.recipe.schema import BaseImage
-from service import build_queries, recipes, test_run_queries
 from service.factory import Factory
-from service.test_run_queries import RunQuery
+from service.permissions import require
 
 Completed = Literal["recipe", "base_image", "build", "step", "test_run"]
 _MOST = 50
+_BEGINNING = re.compile(r"[ -~]{0,200}")  # no id and no name has anything else
 
 
 class Completions(Value):
-    """What fits, best first."""
+    """What fits, best first; `more` tells that not all of it is here."""
 
     values: tuple[str, ...] = ()
+    more: bool = False
 
 
 async def complete(factory: Factory, caller: Caller, what: Completed, typed: str) -> Completions:
-    """Return what begins like `typed`: names, or ids of the newest builds and runs by their id or name.
+    """Return what begins like `typed`: names, or ids of builds and runs by their id or name, the newest first.
 
     Raises:
         Verdict: `permission.denied`.
 
     """
-    if what == "build":
-        page = await build_queries.list_builds(factory, caller, limit=_MOST)
-        return _fitting([(build.build_id, build.name) for build in page.builds], typed)
-    if what == "test_run":
-        runs = await test_run_queries.list_runs(factory, caller, RunQuery(limit=_MOST))
-        return _fitting([(run.run_id, run.name) for run in runs.runs], typed)
-    if what == "recipe":
-        listed = await recipes.list_recipes(factory, caller)
-        return _fitting([(recipe.name, recipe.name) for recipe in listed.recipes], typed)
-    words = STEPS if what == "step" else get_args(BaseImage)
-    return _fitting([(word, word) for word in words], typed)
+    beginning = typed.lower()
+    match what:
+        case "recipe":
+            return await _recipes(factory, caller, beginning)
+        case "build" | "test_run":
+            return await _jobs(factory, caller, what, beginning)
+        case "step":
+            return _first(_fitting(STEPS, beginning))
+        case "base_image":
+            return _first(_fitting(get_args(BaseImage), beginning))
 
 
-def _fitting(choices: list[tuple[str, str]], typed: str) -> Completions:
-    begun = typed.lower()
-    return Completions(values=tuple(v for v, name in choices if v.startswith(begun) or name.startswith(begun)))
+async def _recipes(factory: Factory, caller: Caller, beginning: str) -> Completions:
+    require(caller, "list_recipes")
+    if not _BEGINNING.fullmatch(beginning):
+        return Completions()
+    built_in = _fitting([template.name for template in factory.catalog.templates], beginning)
+    async with factory.reads.org(caller.org_id) as reads:
+        saved = await reads.saved_recipes.names(beginning, limit=_MOST + 1)
+    return _first([*built_in, *saved])
+
+
+async def _jobs(factory: Factory, caller: Caller, what: Literal["build", "test_run"], beginning: str) -> Completions:
+    require(caller, "list_builds" if what == "build" else "list_test_runs")
+    if not _BEGINNING.fullmatch(beginning):
+        return Completions()
+    async with factory.reads.org(caller.org_id) as reads:
+        jobs = reads.builds if what == "build" else reads.test_runs
+        return _first(await jobs.called(beginning, limit=_MOST + 1))
+
+
+def _fitting(words: Sequence[str], beginning: str) -> list[str]:
+    return [word for word in words if word.startswith(beginning)]
+
+
+def _first(found: Sequence[str]) -> Completions:
+    return Completions(values=tuple(found[:_MOST]), more=len(found) > _MOST)

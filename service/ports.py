@@ -51,6 +51,10 @@ class BuildReads(Protocol):
         """Return the ids that begin with these digits, at most so many."""
         ...
 
+    async def called(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        """Return the ids of builds whose id or name begins like this, newest first, at most so many."""
+        ...
+
     async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
         """Count the builds that have not begun yet, and tell the `durations` of this recipe name."""
         ...

@@ -18,6 +18,10 @@ class SavedRecipeReads(Protocol):
         """List the recipes that are there by name, beginning behind the name `after`."""
         ...
 
+    async def names(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        """Return the names that begin like this of recipes that are there, in their order, at most so many."""
+        ...
+
     async def categories(self) -> Mapping[str, int]:
         """Count the recipes that are there, by category."""
         ...

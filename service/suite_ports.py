@@ -46,6 +46,10 @@ class RunReads(Protocol):
         """List runs, newest first. Raises `Verdict` (`cursor.invalid`) for a cursor that is not ours."""
         ...
 
+    async def called(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        """Return the ids of runs whose id or name begins like this, newest first, at most so many."""
+        ...
+
     async def previous(self, run: RunState) -> RunState | None:
         """Return the run before this one of the same suite, machine or name that came to a verdict."""
         ...

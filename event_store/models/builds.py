@@ -13,7 +13,7 @@ from domain.build.state import BuildState, BuildStatus, evolve
 from domain.build_summary import summarise
 from domain.canonical import digest
 from domain.views import BuildPage, BuildSummary
-from event_store.keyset import decode_cursor, encode_cursor, storable
+from event_store.keyset import beyond, decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
 SAMPLES = 20
@@ -49,7 +49,7 @@ BUILDS: Projection[BuildState] = Projection(
     definition="""
         build_id text COLLATE "C" PRIMARY KEY,
         org_id text COLLATE "C" NOT NULL CHECK (org_id <> ''),
-        name text NOT NULL,
+        name text COLLATE "C" NOT NULL,
         base text NOT NULL,
         status text NOT NULL,
         created_at timestamptz NOT NULL,
@@ -185,6 +185,24 @@ class BuildQueries:
         found = await self._connection.execute(
             "SELECT build_id FROM read_model.builds WHERE build_id >= %s AND build_id < %s ORDER BY build_id LIMIT %s",
             (digits, f"{digits}g", limit),  # g follows every hexadecimal digit and the hyphen
+        )
+        return tuple(str(row["build_id"]) for row in await found.fetchall())
+
+    async def called(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        """Find builds that are not deleted by how their id or name begins (each a range of an index), newest first."""
+        found = await self._connection.execute(
+            """
+            SELECT build_id FROM (
+                (SELECT build_id, created_at FROM read_model.builds
+                 WHERE status <> 'deleted' AND build_id >= %(from)s AND build_id < %(to)s
+                 ORDER BY created_at DESC, build_id DESC LIMIT %(limit)s)
+                UNION
+                (SELECT build_id, created_at FROM read_model.builds
+                 WHERE status <> 'deleted' AND name >= %(from)s AND name < %(to)s
+                 ORDER BY created_at DESC, build_id DESC LIMIT %(limit)s)
+            ) AS found ORDER BY created_at DESC, build_id DESC LIMIT %(limit)s
+            """,
+            {"from": beginning, "to": beyond(beginning), "limit": limit},
         )
         return tuple(str(row["build_id"]) for row in await found.fetchall())
 

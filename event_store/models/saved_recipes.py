@@ -9,7 +9,7 @@ from psycopg.sql import SQL
 from domain.canonical import digest
 from domain.saved_recipe.events import SAVED_RECIPE_EVENTS
 from domain.saved_recipe.state import SavedRecipeState, evolve
-from event_store.keyset import storable
+from event_store.keyset import beyond, storable
 from event_store.projection import Projection
 
 
@@ -79,6 +79,15 @@ class SavedRecipeQueries:
         )
         found = await self._connection.execute(query, (*values, limit))
         return tuple(SavedRecipeState.model_validate_json(row["state"]) for row in await found.fetchall())
+
+    async def names(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        """Find the names of recipes that are there by how they begin, in their order."""
+        found = await self._connection.execute(
+            "SELECT name FROM read_model.saved_recipes WHERE NOT deleted AND name >= %s AND name < %s "
+            "ORDER BY name LIMIT %s",
+            (beginning, beyond(beginning), limit),
+        )
+        return tuple(str(row["name"]) for row in await found.fetchall())
 
     async def categories(self) -> dict[str, int]:
         """Count the recipes that are there, by category."""

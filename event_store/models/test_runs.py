@@ -15,7 +15,7 @@ from domain.test_run.inputs import RunKind, RunPlan
 from domain.test_run.state import RunState, RunStatus, evolve
 from domain.test_run.summary import summarise
 from domain.test_run.views import RunPage, RunSummary
-from event_store.keyset import decode_cursor, encode_cursor, storable
+from event_store.keyset import beyond, decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
 
@@ -42,7 +42,7 @@ TEST_RUNS: Projection[RunState] = Projection(
         run_id text COLLATE "C" PRIMARY KEY,
         org_id text COLLATE "C" NOT NULL CHECK (org_id <> ''),
         kind text NOT NULL,
-        name text NOT NULL,
+        name text COLLATE "C" NOT NULL,
         target_id text COLLATE "C" NOT NULL,
         status text NOT NULL,
         created_at timestamptz NOT NULL,
@@ -131,6 +131,24 @@ class RunQueries:
         runs = [RunSummary.model_validate_json(row["summary"]) for row in await found.fetchall()]
         more = encode_cursor(runs[limit - 1].created_at, runs[limit - 1].run_id) if len(runs) > limit else None
         return RunPage(runs=tuple(runs[:limit]), next_cursor=more)
+
+    async def called(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        """Find runs by how their id or name begins, newest first."""
+        found = await self._connection.execute(
+            """
+            SELECT run_id FROM (
+                (SELECT run_id, created_at FROM read_model.test_runs
+                 WHERE run_id >= %(from)s AND run_id < %(to)s
+                 ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s)
+                UNION
+                (SELECT run_id, created_at FROM read_model.test_runs
+                 WHERE name >= %(from)s AND name < %(to)s
+                 ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s)
+            ) AS found ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s
+            """,
+            {"from": beginning, "to": beyond(beginning), "limit": limit},
+        )
+        return tuple(str(row["run_id"]) for row in await found.fetchall())
 
     async def previous(self, run: RunState) -> RunState | None:
         """Read the run before this one that came to a verdict.

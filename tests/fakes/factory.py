@@ -170,6 +170,10 @@ class _BuildReads:
     async def beginning(self, digits: str, *, limit: int) -> tuple[str, ...]:
         return tuple(sorted(s.build_id for s in self._mine() if s.build_id.startswith(digits)))[:limit]
 
+    async def called(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        there = [(s.build_id, str(s.recipe.get("name"))) for s in self._mine() if s.deleted is None]
+        return tuple(b for b, name in there if b.startswith(beginning) or name.startswith(beginning))[:limit]
+
     async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
         return sum(state.status == "pending" for state in self._mine()), await self.durations(name)
 

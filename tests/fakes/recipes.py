@@ -38,6 +38,9 @@ class FakeSavedRecipeReads:
         there = [s for s in self._mine if not s.deleted and s.name > after and category in (None, s.content.category)]
         return tuple(there[:limit])
 
+    async def names(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        return tuple(s.name for s in self._mine if not s.deleted and s.name.startswith(beginning))[:limit]
+
     async def categories(self) -> dict[str, int]:
         there = [state.content.category for state in self._mine if not state.deleted]
         return {category: there.count(category) for category in sorted(set(there))}

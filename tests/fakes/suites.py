@@ -180,6 +180,10 @@ class FakeRunReads:
         more = str(start + limit) if len(fitting) > start + limit else None
         return RunPage(runs=tuple(fitting[start : start + limit]), next_cursor=more)
 
+    async def called(self, beginning: str, *, limit: int) -> tuple[str, ...]:
+        newest = reversed(self._mine)
+        return tuple(s.run_id for s in newest if any(t.startswith(beginning) for t in (s.run_id, s.plan.name)))[:limit]
+
     async def previous(self, run: RunState) -> RunState | None:
         mine = self._mine
         place = next((i for i, state in enumerate(mine) if state.run_id == run.run_id), 0)

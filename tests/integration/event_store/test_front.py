@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from domain.artifacts import Artifact, Blob, Verification
-from domain.build.events import ArtifactsPublished, BuildFailed, BuildRequested
+from domain.build.events import ArtifactsPublished, BuildDeleted, BuildFailed, BuildRequested
 from domain.build.names import BuildTag
 from domain.errors import Fault, Problem, Verdict
 from event_store.front import FrontDatabase
@@ -90,6 +90,28 @@ async def test_tags_and_beginnings_find_the_organizations_own_builds(front: Fron
         assert await reads.builds.newest(BuildTag(recipe="mail", verified=True)) is None
         assert await reads.builds.beginning("a11", limit=5) == (str(good),)
         assert await reads.builds.beginning("011", limit=5) == ()
+
+
+async def test_builds_are_found_by_how_their_id_or_name_begins_newest_first(
+    front: FrontDatabase, database: Migrated
+) -> None:
+    builds = [requested(UUID(int=n), name=f"n{n:02}", minute=n) for n in range(60)]
+    web = requested(UUID("ab" * 16), name="web", minute=99)
+    given(database, *builds, web, requested(UUID("cd" * 16), name="n07", org="org-b"))
+    gone = builds[8].build_id
+    with EventLog(database.owner_url) as log:
+        append(log, BuildDeleted(build_id=gone, org_id="org-a", at=START, requested_by="me", reason="old"))
+    rebuild_projections(database.owner_url)
+    async with front.org("org-a") as reads:
+        called = reads.builds.called
+        assert await called("n07", limit=9) == (builds[7].build_id,)
+        assert await called(builds[3].build_id, limit=9) == (builds[3].build_id,)
+        assert await called("ab", limit=9) == (web.build_id,)
+        assert await called("", limit=2) == (web.build_id, builds[59].build_id)
+        assert await called("n0", limit=99) == tuple(builds[n].build_id for n in (9, 7, 6, 5, 4, 3, 2, 1, 0))
+        assert len(await called("00000000", limit=99)) == 59
+        for nobody in ("N07", "n0%", "n0_", "n07 ", "\x7f"):
+            assert await called(nobody, limit=9) == ()
 
 
 def _images(build: UUID, iso: Verification) -> ArtifactsPublished:

@@ -63,6 +63,9 @@ async def test_recipes_are_listed_by_name_and_category_to_their_own_organization
         assert [state.name for state in await recipes.page(limit=2)] == ["a", "b"]
         assert [state.name for state in await recipes.page(limit=2, after="b")] == ["c"]
         assert [state.name for state in await recipes.page(limit=9, category="lab")] == ["b"]
+        assert await recipes.names("", limit=2) == ("a", "b")
+        assert await recipes.names("c", limit=2) == ("c",)
+        assert await recipes.names("g", limit=2) == ()
         assert await recipes.categories() == {"lab": 1, "own": 2}
         deleted = await recipes.get(ids["gone"])
         assert deleted is not None

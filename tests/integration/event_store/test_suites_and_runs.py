@@ -123,6 +123,10 @@ async def test_runs_are_listed_by_summary_and_compared_with_the_one_before(
         assert [run.run_id for run in (await reads.test_runs.page(limit=9, status="failed")).runs] == [ids[3], ids[1]]
         assert (await reads.test_runs.page(limit=9, kind="verification")).runs == ()
         assert len((await reads.test_runs.page(limit=9, target_id="s1")).runs) == 5
+        name = first.runs[0].name
+        assert await reads.test_runs.called(name[:2], limit=4) == tuple(ids[:0:-1])
+        assert await reads.test_runs.called(ids[2], limit=4) == (ids[2],)
+        assert await reads.test_runs.called(f"{name}-", limit=4) == ()
         newest = await reads.test_runs.get(ids[4])
         assert newest is not None
         previous = await reads.test_runs.previous(newest)

@@ -4,11 +4,12 @@ import json
 
 import pytest
 from mcp import Client, MCPError
-from mcp.types import PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
+from mcp.types import Completion, PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
 
 from domain.caller import Caller
 from service.admission.credentials import OPERATOR
-from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, published
+from service.recipe_commands import SaveWish, save_recipe
+from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, published, recipe_document
 from tests.fakes.suites import asked_run, plan_of_cases
 from tests.unit.mcp_server.conftest import Connect
 from tests.unit.mcp_server.test_tools import call
@@ -75,7 +76,9 @@ async def test_what_is_not_there_and_what_is_foreign_look_the_same(connect: Conn
         foreign = [await refusal(client, uri) for uri in URIS[1:]]
         absent = await refusal(client, "build://33333333-3333-4333-8333-333333333333")
         unknown = await refusal(client, f"build://{ID}/log/nope")
-    assert {error.error.code for error in (*foreign, absent, unknown)} == {code}
+        formless = await refusal(client, "https://elsewhere/" + "x" * 70_000)
+    assert {error.error.code for error in (*foreign, absent, unknown, formless)} == {code}
+    assert len(str(formless.error)) < 1_000
     assert foreign[0].error.message == absent.error.message
     assert absent.error.data["problems"][0]["next"]
 
@@ -105,6 +108,61 @@ async def test_prompts_are_offered_to_those_who_may_do_what_they_say(connect: Co
             [message] = (await client.get_prompt(prompt.name, given)).messages
             assert isinstance(message.content, TextContent)
             assert all(text in message.content.text for text in given.values())
+
+
+@pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
+@pytest.mark.parametrize(
+    ("prompt", "given", "codes"),
+    [
+        ("mend_build", {}, {"build_id": "argument.missing"}),
+        ("mend_build", None, {"build_id": "argument.missing"}),
+        ("mend_build", {"bild_id": ID, "": "x"}, {"build_id": "missing", "bild_id": "unknown", '""': "unknown"}),
+        ("summarize_builds", {"colour": "red"}, {"colour": "unknown"}),
+        ("check_recipe", {"recipe": "a\0b"}, {"recipe": "invalid"}),
+        ("no_such_prompt", {}, {"name": "prompt.not_found"}),
+    ],
+)
+async def test_wrong_arguments_of_a_prompt_are_invalid_params_each_with_a_way_out(
+    connect: Connect, mode: str, prompt: str, given: dict[str, str] | None, codes: dict[str, str]
+) -> None:
+    async with connect(mode=mode) as client:
+        with pytest.raises(MCPError) as refused:
+            await client.get_prompt(prompt, given)
+    error = refused.value.error
+    assert error.code == -32602
+    listed = {problem["path"]: problem for problem in error.data["problems"]}
+    assert set(listed) == set(codes)
+    for path, code in codes.items():
+        assert listed[path]["code"].endswith(code)
+        assert listed[path]["next"]
+        assert f"{listed[path]['code']}: {listed[path]['message']}" in error.message
+
+
+async def test_completions_find_what_begins_so_among_many_and_say_if_there_is_more(
+    connect: Connect, world: World
+) -> None:
+    for number in range(60):
+        document = {**recipe_document(), "name": f"r{number:02}"}
+        await save_recipe(world.factory, OPERATOR, document, SaveWish())
+        world.build(build_id=f"{number:08x}-1111-4111-8111-111111111111")
+        asked_run(world.tests, f"{number:08x}-2222-4222-8222-222222222222", plan_of_cases("web"))
+    recipe = ResourceTemplateReference(type="ref/resource", uri="recipe://{name}")
+    build = ResourceTemplateReference(type="ref/resource", uri="build://{build_id}")
+    run = ResourceTemplateReference(type="ref/resource", uri="test-run://{run_id}")
+    async with connect() as client:
+
+        async def complete(ref: ResourceTemplateReference, name: str, typed: str) -> Completion:
+            return (await client.complete(ref, {"name": name, "value": typed})).completion
+
+        assert (await complete(recipe, "name", "r59")).values == ["r59"]
+        assert (await complete(build, "build_id", "00000000")).values == ["00000000-1111-4111-8111-111111111111"]
+        assert (await complete(run, "run_id", "00000000")).values == ["00000000-2222-4222-8222-222222222222"]
+        for ref, name, typed in ((recipe, "name", "r"), (build, "build_id", "minimal"), (run, "run_id", "0")):
+            many = await complete(ref, name, typed)
+            assert (len(many.values), many.has_more, many.total) == (50, True, None)
+        few = await complete(recipe, "name", "r1")
+        assert (few.values, few.has_more, few.total) == ([f"r1{n}" for n in range(10)], False, 10)
+        assert (await complete(recipe, "name", "r\0")).values == []
 
 
 async def test_arguments_are_completed_from_what_is_there(connect: Connect, world: World) -> None:
