@@ -106,11 +106,11 @@ class FactoryPrompt(Prompt):
         """Write the prompt.
 
         Raises:
-            MCPError: invalid params: `argument.missing`, `argument.unknown` or `argument.invalid`, all at once.
+            MCPError: invalid params: `argument.missing`, `argument.unknown` or `argument.invalid`.
 
         """
         given = arguments or {}
-        problems = (*self._misfits(given), *strange(self.name, given, read_elsewhere=()))
+        problems = self._misfits(given) or strange(self.name, given, read_elsewhere=())
         if problems:
             raise protocol_error(Verdict(*problems), context.protocol_version)
         return await super().render(given, context)

@@ -119,6 +119,7 @@ async def test_prompts_are_offered_to_those_who_may_do_what_they_say(connect: Co
         ("mend_build", {"bild_id": ID, "": "x"}, {"build_id": "missing", "bild_id": "unknown", '""': "unknown"}),
         ("summarize_builds", {"colour": "red"}, {"colour": "unknown"}),
         ("check_recipe", {"recipe": "a\0b"}, {"recipe": "invalid"}),
+        ("check_recipe", {"recipe": "x", "": "\0"}, {'""': "unknown"}),
         ("no_such_prompt", {}, {"name": "prompt.not_found"}),
     ],
 )
