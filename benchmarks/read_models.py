@@ -1,21 +1,19 @@
 """From a commit to the read model, and all read models made anew from 100,000 events."""
 
 import asyncio
+import math
 import statistics
 import time
-from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from benchmarks.completed import completed_build
 from benchmarks.measure import Figure, Line, median_ratio
 from benchmarks.vm_pages import variable
 from cli.client.session import FactorySession
-from domain.build.events import BuildCompleted, BuildEvent, BuildRequested, StepCompleted, StepStarted
-from domain.build.steps import STEPS
+from domain.build.events import BuildEvent, BuildRequested
 from event_store.log import EventLog
 from event_store.mapper import Cause
 from event_store.names import LOG_SCHEMA, LOG_TABLE, VIEWED_CHANNEL
@@ -25,15 +23,22 @@ from tests.machines import NOON
 
 EVENTS = 100_000
 _COMMITS = 300
+_WARMING_UP = 20
+_PATIENCE = 5.0
+"""How many seconds a commit is waited for. One that is not seen by then counts as so many."""
 _REBUILDS = 3
+_ORG = "bench"
 
 
 async def commit_to_view(stack: Stack, _: FactorySession) -> list[Line]:
     """Append single events and wait for the projector's own notice of each."""
     seconds = await asyncio.to_thread(_lags, variable(stack.home, "projector", "DATABASE_URL"))
     ranked = sorted(seconds)
-    p99 = ranked[int(len(ranked) * 0.99) - 1]
+    p99 = ranked[math.ceil(len(ranked) * 0.99) - 1]
+    late = sum(taken >= _PATIENCE for taken in ranked)
     note = f"p50 {statistics.median(ranked) * 1e3:.1f} ms, of {len(ranked)} commits"
+    if late:
+        note += f"; {late} of them not seen within {_PATIENCE:g} s, and counted as that"
     return [Figure("commit to read model, p99", p99 * 1e3, "ms", "≤ 15", note)]
 
 
@@ -54,11 +59,9 @@ def _lags(url: str) -> list[float]:
             build = uuid4()
             _append(log, [_requested(build)])
             began = time.perf_counter()
-            for notice in ear.notifies(timeout=5.0):
-                if notice.payload.startswith(str(build)):
-                    seconds.append(time.perf_counter() - began)
-                    break
-    return seconds[20:]
+            seen = any(notice.payload.startswith(str(build)) for notice in ear.notifies(timeout=_PATIENCE))
+            seconds.append(min(time.perf_counter() - began, _PATIENCE) if seen else _PATIENCE)
+    return seconds[_WARMING_UP:]
 
 
 def _fill(url: str) -> int:
@@ -67,7 +70,7 @@ def _fill(url: str) -> int:
         there = int(row[0]) if row else 0
     with EventLog(url) as log:
         while there < EVENTS:
-            events = list(_whole_build(uuid4()))
+            events = list(completed_build(uuid4(), org=_ORG))
             _append(log, events)
             there += len(events)
     return there
@@ -93,21 +96,10 @@ def _append(log: EventLog, events: list[BuildEvent]) -> None:
 def _requested(build_id: UUID) -> BuildRequested:
     return BuildRequested(
         build_id=str(build_id),
-        org_id="bench",
+        org_id=_ORG,
         at=NOON,
         requested_by="bench",
         recipe={"name": "bench", "baseImage": "debian-bookworm", "packages": ["nginx-light", "less"]},
         recipe_digest="r" * 64,
         input_digest="i" * 64,
     )
-
-
-def _whole_build(build_id: UUID) -> Iterator[BuildEvent]:
-    same: dict[str, Any] = {"build_id": str(build_id), "org_id": "bench"}
-    yield _requested(build_id)
-    for number, step in enumerate(STEPS):
-        at = NOON + timedelta(seconds=number)
-        yield StepStarted(**same, at=at, step=step, generation=0, host="bench")
-        done: dict[str, Any] = {"seconds": 1.0, "cached": False, "summary": "made of 120 packages"}
-        yield StepCompleted(**same, at=at, step=step, generation=0, **done)
-    yield BuildCompleted(**same, at=NOON + timedelta(minutes=1), seconds=60.0)
