@@ -24,7 +24,7 @@ from activities.imaging.resolve import AptResolver
 from activities.imaging.store import LayerIndex, LocalBlobStore, sweep_partial
 from activities.imaging.store_room import StoreRoom
 from activities.imaging.workspace import sweep_workspaces
-from activities.machines.accelerator import AcceleratorProbe
+from activities.machines.accelerator import AcceleratorProbe, sweep_proofs
 from activities.machines.activities import MachineActivities
 from activities.machines.forwards import PortForwards
 from activities.machines.host_capacity import HostAddress, capacity_of
@@ -128,6 +128,9 @@ async def open_host(settings: Settings) -> AsyncGenerator[Host]:
         _log.info("removed %d files that an earlier worker had begun to write", swept)
     objects = S3ObjectStore(settings.s3)
     paths = LibvirtPaths(home=settings.home)
+    swept = await asyncio.to_thread(sweep_proofs, paths)
+    if swept:
+        _log.info("removed %d kernels that an earlier worker had tried KVM with", swept)
     libvirt = LibvirtClient(settings.libvirt_uri or paths.uri)
     networks = GuestNetworks(paths)
     forwards = PortForwards(settings.home / "host" / "forwards.json", networks.open_guest_port)

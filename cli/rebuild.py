@@ -38,7 +38,10 @@ def rebuild_projections(
     out, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     started = time.monotonic()
     try:
-        rebuilt = rebuild.rebuild_projections(owner_url(configuration.load()))
+        rebuilt = rebuild.rebuild_projections(
+            owner_url(configuration.load()),
+            say_that_another_runs=lambda: notes.print("Another rebuild runs; waiting until it is done …"),
+        )
     except psycopg.OperationalError as error:
         notes.print(problem_text(_no_answer(error)), soft_wrap=True)
         raise typer.Exit(exits.TEMPORARY) from error

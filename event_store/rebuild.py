@@ -1,7 +1,8 @@
 """Makes a read model anew from the log, beside the old one, and swaps them in one transaction."""
 
 import gc
-from collections.abc import Generator, Sequence
+import logging
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,8 @@ from event_store.projection import Projection, Versioned, notice
 
 _FETCH = 2000
 _REBUILD_LOCK = 0x0F_AC_70_13  # an arbitrary number, the same in every release
+_BESIDE = "_rebuilt"  # what the name of a table ends with that is to take another's place
+_log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Versioned)
 
@@ -29,8 +32,19 @@ class Rebuilt(Value):
     rows: int
 
 
-def rebuild_projections(owner_url: str, projections: Sequence[Projection[Any]] = PROJECTIONS) -> tuple[Rebuilt, ...]:
+def _another_runs() -> None:
+    _log.warning("another rebuild of the read models runs; waiting for it")
+
+
+def rebuild_projections(
+    owner_url: str,
+    projections: Sequence[Projection[Any]] = PROJECTIONS,
+    *,
+    say_that_another_runs: Callable[[], None] = _another_runs,
+) -> tuple[Rebuilt, ...]:
     """Rebuild read models, every one if none are named; the factory may go on working meanwhile.
+
+    Rebuilds run one after the other; `say_that_another_runs` is called when this one has to wait.
 
     The log is folded in memory up to now, in one reading for all of them. Then each gets a new table, catches up
     while the projector waits, and takes the old one's place.
@@ -41,11 +55,30 @@ def rebuild_projections(owner_url: str, projections: Sequence[Projection[Any]] =
     """
     folds = [_Fold(projection) for projection in projections]
     with _collector_paused(), psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_REBUILD_LOCK,))
+        _take_turn(connection, say_that_another_runs)
+        drop_left(connection)
         _read_on(connection, folds)
         for fold in folds:
             _make_and_swap(connection, fold)
     return tuple(Rebuilt(name=fold.projection.name, events=fold.events, rows=len(fold.states)) for fold in folds)
+
+
+def drop_left(connection: Connection[Any]) -> None:
+    """Drop the tables of rebuilds that were killed; while another session's rebuild runs nothing is dropped."""
+    with connection.transaction():
+        found = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (_REBUILD_LOCK,)).fetchone()
+        if found is None or not found[0]:
+            return
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND right(tablename, %s) = %s"
+        for (name,) in connection.execute(query, (READ_SCHEMA, len(_BESIDE), _BESIDE)).fetchall():
+            connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(READ_SCHEMA, name)))
+
+
+def _take_turn(connection: Connection[Any], say_that_another_runs: Callable[[], None]) -> None:
+    found = connection.execute("SELECT pg_try_advisory_lock(%s)", (_REBUILD_LOCK,)).fetchone()
+    if found is None or not found[0]:
+        say_that_another_runs()
+        connection.execute("SELECT pg_advisory_lock(%s)", (_REBUILD_LOCK,))
 
 
 @contextmanager
@@ -109,7 +142,7 @@ def _read_on(connection: Connection[Any], folds: Sequence[_Fold[Any]]) -> None:
 
 
 def _make_and_swap(connection: Connection[Any], fold: _Fold[Any]) -> None:
-    fresh = f"{fold.projection.name}_rebuilt"
+    fresh = f"{fold.projection.name}{_BESIDE}"
     with connection.transaction():
         _make_filled(connection, fold.projection, fresh, fold.take_changed())
     with connection.transaction():

@@ -15,7 +15,7 @@ from event_store.log import create_log_tables
 from event_store.metering_schema import METERING_STATEMENTS
 from event_store.names import FRONT_ROLE, LOG_SCHEMA, LOG_TABLE, OWNER_ROLE, PROJECTIONS_TABLE
 from event_store.projection import Projection
-from event_store.rebuild import rebuild_projections
+from event_store.rebuild import drop_left, rebuild_projections
 from event_store.reservations import RESERVATION_STATEMENTS
 from event_store.roles import ensure_roles, ensure_schemas, url_of
 
@@ -67,10 +67,12 @@ def administration(admin_url: str) -> Generator[Connection[Any]]:
 
 def _migrate_as_owner(owner_url: str) -> tuple[str, ...]:
     create_log_tables(owner_url)
-    with psycopg.connect(owner_url, autocommit=True) as owner, owner.transaction():
-        for statement in _LOG_STATEMENTS:
-            owner.execute(statement)
-        stale = [p for p in PROJECTIONS if not _is_current(owner, p)]
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        with owner.transaction():
+            for statement in _LOG_STATEMENTS:
+                owner.execute(statement)
+            stale = [p for p in PROJECTIONS if not _is_current(owner, p)]
+        drop_left(owner)
     if stale:
         rebuild_projections(owner_url, stale)
     return tuple(projection.name for projection in stale)

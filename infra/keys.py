@@ -19,6 +19,7 @@ from domain.model import Value
 _SCHEME = "of"
 _PREFIX_BYTES = 6
 _SECRET_BYTES = 32  # 256 bits
+_RANDOM_LETTERS = 8  # of a name that `tempfile` makes
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -72,7 +73,7 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     """Read a secret file, or make it (0600, in a folder of 0700) if there is none.
 
     Of several that make it at once one wins and all return its bytes: the file appears under its name
-    by link(2), which never replaces.
+    by link(2), which never replaces. What somebody left who was killed in between is removed.
 
     Raises:
         Verdict: `secrets.permissions`, naming the file and the chmod to run.
@@ -81,18 +82,18 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check(path.parent, path.parent.stat(), forbidden=_OTHERS_WRITE, wanted="700")
     with suppress(FileNotFoundError):
-        return _read(path)
+        return _read_alone(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(make())
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
+        with suppress(FileExistsError, FileNotFoundError):  # somebody else's was there before, and this one is removed
             os.link(name, path)
     finally:
-        Path(name).unlink()
-    return _read(path)
+        Path(name).unlink(missing_ok=True)
+    return _read_alone(path)
 
 
 def new_api_key() -> str:
@@ -142,6 +143,15 @@ def _mac(parts: _Parts, pepper: bytes) -> str:
 
 def _random() -> str:
     return secrets.token_hex(_SECRET_BYTES)
+
+
+def _read_alone(path: Path) -> bytes:
+    """Read a secret that is there, and remove copies under other names: once it is there nobody needs any of them."""
+    data = _read(path)
+    for left in path.parent.glob(f".{path.name}.{'?' * _RANDOM_LETTERS}"):
+        with suppress(OSError):  # a folder that cannot be written can be read all the same
+            left.unlink()
+    return data
 
 
 def _read(path: Path) -> bytes:

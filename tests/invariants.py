@@ -326,7 +326,8 @@ def _machines(home: Path) -> list[str]:
 
 def _workspaces(home: Path) -> list[str]:
     folders = [home / "tmp", home / "libvirt" / "lib" / "machines", home / "libvirt" / "run" / "m"]
-    return [f"file {entry}" for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+    proofs = (home / "libvirt" / "lib").glob("kvm-*")
+    return [f"file {p}" for p in (*proofs, *(e for folder in folders if folder.is_dir() for e in folder.iterdir()))]
 
 
 def _partial(home: Path) -> list[str]:

@@ -34,6 +34,7 @@ _MARKER = "openfactory: user space is up"
 _INIT = f"#!/bin/busybox sh\n/bin/busybox echo '{_MARKER}'\n/bin/busybox poweroff -f\n"
 _BOOT_SECONDS = 15.0
 _PROGRAM_SECONDS = 30.0
+_FOLDER = "kvm-"
 _POLL_SECONDS = 0.2
 
 
@@ -100,7 +101,7 @@ class AcceleratorProbe:
 
     async def _prove(self, iso: Path) -> Acceleration:
         workspace = workspace_of(self._paths, _JOB, "kvm")
-        with tempfile.TemporaryDirectory(prefix="kvm-", dir=self._paths.machines.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=self._paths.machines.parent) as folder:
             try:
                 kernel, initrd = await _kernel_of(iso, Path(folder)), await _initrd(Path(folder))
             except CommandError as error:
@@ -152,6 +153,14 @@ class AcceleratorProbe:
                     f"its kernel did not come up within {took:.0f} s; the last thing on the console was: {last}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
+
+
+def sweep_proofs(paths: LibvirtPaths) -> int:
+    """Remove what proofs of dead workers left beside the machines; answers how many. For a worker's start only."""
+    left = [path for path in paths.machines.parent.glob(f"{_FOLDER}*") if path.is_dir()]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
 
 
 def _refused(what: str) -> Acceleration:

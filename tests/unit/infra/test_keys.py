@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,21 @@ def test_a_secret_stays_the_same_and_is_readable_by_its_owner_alone(tmp_path: Pa
     assert stat.S_IMODE((folder / "operator.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert [p.name for p in folder.iterdir()] == ["operator.key"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_killed_maker_left_goes_when_the_secret_is_next_read_or_made(tmp_path: Path, *, there: bool) -> None:
+    folder = tmp_path / "secrets"
+    key = Secrets(folder).operator_key()
+    handle, name = tempfile.mkstemp(prefix=".operator.key.", dir=folder)  # as `read_or_make` does
+    os.close(handle)
+    Path(name).write_text(key)
+    if not there:
+        (folder / "operator.key").unlink()
+    Secrets(folder).signing_key()
+    assert Path(name).exists()
+    assert (Secrets(folder).operator_key() == key) == there
+    assert sorted(p.name for p in folder.iterdir()) == ["operator.key", "signing.key"]
 
 
 def test_every_secret_is_another(tmp_path: Path) -> None:
