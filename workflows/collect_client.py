@@ -32,7 +32,8 @@ _AT: dict[str, str] = {
     m.SWEEP_OBJECTS: "looking at every object in the store",
     COLLECT_STORE: "looking at the hosts' stores",
 }
-_IN_BETWEEN = "recording what it found"
+_IN_BETWEEN = "going on to the next part"
+_FOR_HOSTS = "waiting for a host"
 
 _Handle = WorkflowHandle[CollectWorkflow, m.Collected]
 
@@ -97,9 +98,9 @@ def _lies_idle(found: WorkflowExecutionDescription) -> bool:
 
 
 def _at(found: WorkflowExecutionDescription) -> str:
-    if _lies_idle(found):
-        return BEGINNING
     names = [activity.activity_type.name for activity in found.raw_description.pending_activities]
+    if _lies_idle(found):
+        return _FOR_HOSTS if COLLECT_STORE in names else BEGINNING
     return next((_AT[name] for name in names if name in _AT), _IN_BETWEEN)
 
 
