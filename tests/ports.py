@@ -6,8 +6,9 @@ import random
 from cli.stack.ports import is_unused
 
 # Neither those that Linux gives to outgoing connections, 32768 and up (one of those sat on the port of a factory
-# whose gateway was about to listen), nor those that factories choose for their servers, 15000 and up.
-_NUMBERS = range(10_000, 15_000)
+# whose gateway was about to listen), nor those that factories choose for their servers, 15000 and up; and not the one
+# among them that browsers refuse (port blocking of the Fetch standard).
+_NUMBERS = [number for number in range(10_000, 15_000) if number != 10_080]
 _START = random.randrange(len(_NUMBERS))
 _candidates = itertools.cycle((*_NUMBERS[_START:], *_NUMBERS[:_START]))
 

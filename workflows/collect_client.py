@@ -5,7 +5,7 @@ query ([ADR 18](docs/adr/0018-the-fleet-is-read-not-queried.md)).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.client import (
@@ -27,7 +27,7 @@ from workflows.jobs import RPC_LIMIT, refused, unavailable
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 BEGINNING = "waiting for a core worker"
-_AT: dict[str, str] = {
+_AT: Mapping[str, str] = {
     m.FIND_EXPIRED: "looking for builds whose files are kept no longer",
     m.SWEEP_OBJECTS: "looking at every object in the store",
     COLLECT_STORE: "looking at the hosts' stores",

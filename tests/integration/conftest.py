@@ -143,7 +143,7 @@ def _weed_argv(home: Path, port: int, others: list[int]) -> list[str]:
         "-s3.port.lance=0",
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=64",
-        "-volume.max=100",
+        "-volume.max=300",
     ]
 
 
