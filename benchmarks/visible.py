@@ -10,7 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import httpx2
 import psycopg
+from mcp import Client as McpClient
+from mcp.client.streamable_http import streamable_http_client
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
@@ -24,6 +27,7 @@ from tests.e2e.stack import ROOT, Stack, until_ended
 
 _ROUNDS = 20
 _READY_SECONDS = 60.0
+_REST_SECONDS = 0.5
 _TOOL = "create_build"
 _PROTOCOL = "2026-07-28"
 
@@ -31,8 +35,9 @@ _PROTOCOL = "2026-07-28"
 async def create_build(stack: Stack, session: FactorySession) -> list[Line]:
     """Measure rounds; each build is cancelled as soon as it was seen, and at its end before the next.
 
-    The reference runs on the factory's own engine, which reads its queues when there is something in them, and on one
-    that runs as it comes.
+    All clients are connected before, and each begins after the same rest: whoever comes right after another finds the
+    engine's and the database's code in the processors' caches. The reference runs on the factory's own engine, which
+    reads its queues when there is something in them, and on one that runs as it comes.
     """
     url = variable(stack.home, "projector", "DATABASE_URL")
     with psycopg.connect(url, autocommit=True) as owner:
@@ -45,22 +50,22 @@ async def create_build(stack: Stack, session: FactorySession) -> list[Line]:
         _inserting(state.addresses.temporal, url) as tuned_client,
         _inserting(stock, url) as stock_client,
         aiohttp.ClientSession(headers=_headers(session.target)) as http,
+        _library(session.target) as library,
     ):
         rounds = [
             (
-                await _ours(session),
                 await _posted(http, session),
+                await _called(library, session),
                 await _reference(tuned_client),
                 await _reference(stock_client),
             )
             for _ in range(_ROUNDS)
         ][2:]
     what = "create_build until visible, against a workflow with one insert, waited for"
-    bare = "as one HTTP request, without the MCP library's client"
     return [
-        median_ratio(what, [(ours, tuned) for ours, _, tuned, _ in rounds], "≤ 1.2", "through gateway and MCP server"),
-        median_ratio(what, [(posted, tuned) for _, posted, tuned, _ in rounds], "", bare),
-        median_ratio(what, [(ours, stock) for ours, _, _, stock in rounds], "", "its engine runs as it comes"),
+        median_ratio(what, [(posted, tuned) for posted, _, tuned, _ in rounds], "≤ 1.2", "as one HTTP request"),
+        median_ratio(what, [(called, tuned) for _, called, tuned, _ in rounds], "≤ 1.2", "by the MCP library's client"),
+        median_ratio(what, [(called, stock) for _, called, _, stock in rounds], "", "its engine runs as it comes"),
     ]
 
 
@@ -92,11 +97,22 @@ async def _inserting(address: str, url: str) -> AsyncGenerator[Client]:
         await worker.wait()
 
 
-async def _ours(session: FactorySession) -> float:
+@contextlib.asynccontextmanager
+async def _library(target: Target) -> AsyncGenerator[McpClient]:
+    """Keep the MCP library's client for all calls, as assistants do."""
+    async with (
+        httpx2.AsyncClient(headers=_authorization(target), trust_env=False) as http,
+        McpClient(streamable_http_client(target.mcp_url, http_client=http), mode=_PROTOCOL) as client,
+    ):
+        yield client
+
+
+async def _called(client: McpClient, session: FactorySession) -> float:
+    await asyncio.sleep(_REST_SECONDS)
     began = time.perf_counter()
-    view = await session.call(_TOOL, {"recipe": recipe("visible"), "request_key": str(uuid4())})
+    result = await client.call_tool(_TOOL, _arguments())
     seconds = time.perf_counter() - began
-    await _cancelled(session, view)
+    await _cancelled(session, result.structured_content or {})
     return seconds
 
 
@@ -108,7 +124,7 @@ async def _posted(http: aiohttp.ClientSession, session: FactorySession) -> float
         "method": "tools/call",
         "params": {
             "name": _TOOL,
-            "arguments": {"recipe": recipe("visible"), "request_key": str(uuid4())},
+            "arguments": _arguments(),
             "_meta": {
                 "io.modelcontextprotocol/protocolVersion": _PROTOCOL,
                 "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "1"},
@@ -116,6 +132,7 @@ async def _posted(http: aiohttp.ClientSession, session: FactorySession) -> float
             },
         },
     }
+    await asyncio.sleep(_REST_SECONDS)
     began = time.perf_counter()
     async with http.post(session.target.mcp_url, json=body) as response:
         answer = await response.json()
@@ -124,9 +141,17 @@ async def _posted(http: aiohttp.ClientSession, session: FactorySession) -> float
     return seconds
 
 
+def _arguments() -> dict[str, Any]:
+    return {"recipe": recipe("visible"), "request_key": str(uuid4())}
+
+
+def _authorization(target: Target) -> dict[str, str]:
+    return {"Authorization": f"Bearer {target.key.get_secret_value()}"}
+
+
 def _headers(target: Target) -> dict[str, str]:
     return {
-        "Authorization": f"Bearer {target.key.get_secret_value()}",
+        **_authorization(target),
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": _PROTOCOL,
         "MCP-Method": "tools/call",
@@ -142,6 +167,7 @@ async def _cancelled(session: FactorySession, view: Mapping[str, Any]) -> None:
 
 
 async def _reference(client: Client) -> float:
+    await asyncio.sleep(_REST_SECONDS)
     began = time.perf_counter()
     key = str(uuid4())
     await client.execute_workflow(OneInsert.run, key, id=f"bench-{key}", task_queue=QUEUE)

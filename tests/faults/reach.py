@@ -5,7 +5,7 @@ from tests.faults.factory import Laboratory
 from tests.faults.kinds import Kind
 from tests.faults.quick.orders import Orders, orders_file
 
-CRASHED = ("host-worker", "core-worker", "projector", "mcp")
+CRASHED = ("host-worker", "core-worker", "projector", "mcp", "gateway")
 
 
 async def reached_points(lab: Laboratory, experiments: Experiments) -> dict[str, tuple[str, ...]]:
