@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from domain.build.state import BuildState
 from domain.caller import Caller
-from domain.errors import Fault, Verdict
+from domain.errors import FactoryError, Verdict
 from domain.views import BuildView
 from service.allowances import builds_left
 from service.build_create import VISIBLE_SECONDS
@@ -90,7 +90,7 @@ def _command_id(factory: Factory, tool: str, build_id: str, request_key: str | N
 async def _after(factory: Factory, caller: Caller, before: BuildState) -> BuildView:
     """Answer with the build once the command shows, or as it is if that takes longer."""
     state = before
-    with suppress(Fault):  # the command was taken; that it cannot be seen now does not change that
+    with suppress(FactoryError):  # the command was taken; that it cannot be seen now does not change that
         await factory.reads.wait_for(caller.org_id, "builds", before.build_id, before.version + 1, VISIBLE_SECONDS)
         state = await visible_build(factory, caller, before.build_id) or before
     view = await view_of(factory, state)

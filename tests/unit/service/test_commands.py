@@ -57,6 +57,14 @@ async def test_a_retry_that_was_obeyed_is_not_sent_again(world: World) -> None:
     assert len(world.workflows.retries) == 1
 
 
+async def test_a_command_that_was_taken_is_answered_although_the_build_is_deleted_just_then(world: World) -> None:
+    world.build(failed(ID), build_id=ID)
+    world.reads.arriving = [e.BuildDeleted(build_id=ID, org_id="local", at=NOW, requested_by="x", reason="space")]
+    view = await retry_build(world.factory, OPERATOR, ID)
+    assert (view.status, view.visible) == ("failed", False)
+    assert "accepted" in str(view.next)
+
+
 async def test_an_older_retry_is_known_again_whatever_became_of_the_build_since(world: World) -> None:
     world.build(failed(ID), build_id=ID)
     for key in ("r1", "r2"):
