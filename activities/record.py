@@ -8,6 +8,7 @@ runs, however often it does. They raise `Verdict` when the command does not fit 
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -29,10 +30,18 @@ from domain.test_run import decide as test_run_decide
 from domain.test_run import state as test_run_state
 from domain.vm import decide as vm_decide
 from domain.vm import state as vm_state
-from event_store.log import EventLog, Statement
+from event_store.log import EventLog, Shown
 from event_store.mapper import Cause
 from event_store.metering import build_statements, vm_statements
+from event_store.models.builds import BUILDS
+from event_store.models.images import IMAGES
+from event_store.models.rebuilds import REBUILDS
+from event_store.models.saved_recipes import SAVED_RECIPES
+from event_store.models.suites import SUITES
+from event_store.models.test_runs import TEST_RUNS
+from event_store.models.vms import VMS
 from event_store.reservations import statements_of
+from event_store.statements import Statement
 
 _State = TypeVar("_State")
 _Command = TypeVar("_Command")
@@ -69,7 +78,8 @@ class RecordActivities:
         """Append to a build; `build.quota` when the organization's allowance is spent."""
         decided = _decided(build_state.fold, build_decide.decide, request.command, request.at)
         also = build_statements(request.build_id, request.command, request.at)
-        return await self._append(request.build_id, decided, also=also, begins=request.command.kind == "request")
+        begins = request.command.kind == "request"
+        return await self._append(request.build_id, decided, BUILDS.first_seen, also=also, begins=begins)
 
     @activity.defn(name=m.RECORD_VM)
     async def record_vm(self, request: m.RecordVmInput) -> m.RecordResult:
@@ -79,49 +89,55 @@ class RecordActivities:
             *statements_of(request.stream_id, request.command),
             *vm_statements(request.stream_id, request.command, request.at),
         )
-        return await self._append(request.stream_id, decided, also=also)
+        return await self._append(request.stream_id, decided, VMS.first_seen, also=also)
 
     @activity.defn(name=m.RECORD_IMAGE)
     async def record_image(self, request: m.RecordImageInput) -> m.RecordResult:
         """Append to an uploaded image."""
         decided = _decided(image_state.fold, image_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided, begins=request.command.kind == "request")
+        return await self._append(
+            request.stream_id, decided, IMAGES.first_seen, begins=request.command.kind == "request"
+        )
 
     @activity.defn(name=m.RECORD_SUITE)
     async def record_suite(self, request: m.RecordSuiteInput) -> m.RecordResult:
         """Append to a test suite."""
         decided = _decided(suite_state.fold, suite_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided)
+        return await self._append(request.stream_id, decided, SUITES.first_seen)
 
     @activity.defn(name=m.RECORD_TEST_RUN)
     async def record_test_run(self, request: m.RecordTestRunInput) -> m.RecordResult:
         """Append to a test run."""
         decided = _decided(test_run_state.fold, test_run_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided, begins=request.command.kind == "request")
+        return await self._append(
+            request.stream_id, decided, TEST_RUNS.first_seen, begins=request.command.kind == "request"
+        )
 
     @activity.defn(name=m.RECORD_RECIPE)
     async def record_recipe(self, request: m.RecordRecipeInput) -> m.RecordResult:
         """Append to a saved recipe."""
         decided = _decided(saved_recipe_state.fold, saved_recipe_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided)
+        return await self._append(request.stream_id, decided, SAVED_RECIPES.first_seen)
 
     @activity.defn(name=m.RECORD_REBUILD)
     async def record_rebuild(self, request: m.RecordRebuildInput) -> m.RecordResult:
         """Append to a rebuild schedule."""
         decided = _decided(rebuild_state.fold, rebuild_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided)
+        return await self._append(request.stream_id, decided, REBUILDS.first_seen)
 
     async def _append(
         self,
         stream: str,
         decided: Callable[[tuple[Any, ...]], Sequence[Event]],
+        shown: Shown,
         *,
         also: Sequence[Statement] = (),
         begins: bool = False,
     ) -> m.RecordResult:
         info = activity.info()
         cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id)
-        done = await asyncio.to_thread(self._log.append, UUID(stream), cause, decided, also=also, begins=begins)
+        append = partial(self._log.append, also=also, begins=begins, shown=shown)
+        done = await asyncio.to_thread(append, UUID(stream), cause, decided)
         return m.RecordResult(version=done.version, appended=done.appended)
 
 

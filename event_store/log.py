@@ -19,10 +19,12 @@ from event_store.mapper import Cause, DomainMapper, RecordedEvent
 from event_store.metering import over_allowance
 from event_store.names import LOG_SCHEMA, LOG_TABLE
 from event_store.reservations import refusal
+from event_store.statements import Statement
 
 Decide = Callable[[tuple[Any, ...]], Sequence[Event]]
 """Takes the events of one stream, which are of one aggregate, and answers what to append."""
-Statement = tuple[str, Sequence[object]]
+Shown = Callable[[UUID, Sequence[Event]], Sequence[Statement]]
+"""Takes the first events of a stream, and answers statements that show it in a read model."""
 
 _ATTEMPTS = 20
 _POOL = 4
@@ -64,7 +66,14 @@ class EventLog:
             return tuple(map(self._mapper.to_domain_event, self._ready().select_events(stream)))
 
     def append(
-        self, stream: UUID, cause: Cause, decide: Decide, *, also: Sequence[Statement] = (), begins: bool = False
+        self,
+        stream: UUID,
+        cause: Cause,
+        decide: Decide,
+        *,
+        also: Sequence[Statement] = (),
+        begins: bool = False,
+        shown: Shown | None = None,
     ) -> Appended:
         """Append what `decide` makes of the stream's events, once for each `cause`.
 
@@ -73,7 +82,8 @@ class EventLog:
         one reads and decides anew. `also` are statements for the same transaction, run before the
         insert (a quota reservation): if one fails, nothing is written. `begins` says that the stream
         is most likely empty: then it is read only if the insert finds that it is not. With `also` it is read
-        first in any case, for a reservation might refuse a repeat.
+        first in any case, for a reservation might refuse a repeat. What `shown` makes of the first events of a stream
+        is run after their insert, in the same transaction.
 
         Raises:
             Verdict: a reservation among `also` is refused.
@@ -87,16 +97,17 @@ class EventLog:
             events = decide(tuple(recorded.event for recorded in history))
             if not events:
                 return Appended(version=len(history), appended=0)
-            if self._insert(_placed(stream, len(history), cause, events), also):
+            then = () if shown is None or history else shown(stream, events)
+            if self._insert(_placed(stream, len(history), cause, events), also, then):
                 return Appended(version=len(history) + len(events), appended=len(events))
         raise Fault.because("log.contended", f"stream {stream} is appended to by too many at once")
 
-    def _insert(self, batch: Sequence[RecordedEvent], also: Sequence[Statement]) -> bool:
+    def _insert(self, batch: Sequence[RecordedEvent], also: Sequence[Statement], then: Sequence[Statement]) -> bool:
         """Insert the batch; false if a version of it is taken."""
         stored = [self._mapper.to_stored_event(recorded) for recorded in batch]
         with _typed_errors():
             try:
-                self._ready().insert_events(stored, also=also)
+                self._ready().insert_events(stored, also=also, then=then)
             except IntegrityError as error:
                 if _is_version_conflict(error):
                     return False
@@ -135,12 +146,14 @@ class Recorder(PostgresApplicationRecorder):
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
-        """Insert events, after the statements `also`, all in one transaction."""
+        """Insert events, after the statements `also` and before `then`, all in one transaction."""
         with self.datastore.get_connection() as connection, connection.pipeline(), connection.cursor() as cursor:
             cursor.execute("BEGIN")
             for query, parameters in kwargs.get("also", ()):
                 cursor.execute(query, parameters)
             self._insert_stored_events(cursor, stored_events)
+            for query, parameters in kwargs.get("then", ()):
+                cursor.execute(query, parameters)
             cursor.execute("COMMIT")
 
 

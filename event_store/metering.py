@@ -6,7 +6,6 @@ have no row. The front sees its own organization's rows through a view.
 """
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,11 +19,11 @@ from domain.metering import Spent, check_builds, check_minutes, minutes_of
 from domain.plan import plan_of
 from domain.vm import commands as v
 from event_store.names import LOG_SCHEMA
+from event_store.statements import Statement
 
 _OVER_ALLOWANCE: Final = "OF002"  # as `reservations`: an SQLSTATE of our own
 _NO_LIMIT: Final = 2**31
 
-Statement = tuple[str, Sequence[object]]
 
 _AGAIN: Final = (
     "INSERT INTO event_log.meters SELECT meter, %s, job_id, org_id, plan, %s, 1, most, true "

@@ -1,15 +1,17 @@
 """What a read model is: a table with a row for each aggregate, and the pure fold that fills it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, Protocol, TypeVar
+from uuid import UUID
 
 from psycopg.sql import SQL, Composed, Identifier
 
 from domain.errors import Fault
 from event_store.mapper import StreamEvent
-from event_store.names import FRONT_ROLE, ORG_SETTING, OWNER_ROLE, READ_SCHEMA
+from event_store.names import FRONT_ROLE, ORG_SETTING, OWNER_ROLE, READ_SCHEMA, VIEWED_CHANNEL
+from event_store.statements import Statement
 
 
 class Versioned(Protocol):
@@ -77,6 +79,24 @@ class Projection(Generic[S]):
                 next="Run: openfactory rebuild-projections",
             )
         return folded
+
+    def first_seen(self, stream: UUID, events: Sequence[Any]) -> list[Statement]:
+        """Statements that show a new aggregate at once, in the transaction that appends its first events.
+
+        The projector comes to these events as to all others and finds their row there; whoever asked for the
+        aggregate does not have to wait for that.
+        """
+        state: S | None = None
+        for event in events:
+            state = self.fold(state, event)
+        if state is None:
+            return []
+        first = SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+            Identifier(READ_SCHEMA, self.name),
+            SQL(", ").join(map(Identifier, self.columns)),
+            SQL(", ").join([SQL("%s")] * len(self.columns)),
+        )
+        return [(first, self.row(state)), ("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, notice(str(stream), state)))]
 
     def create(self, table: str) -> list[Composed]:
         """DDL of the table under the name `table`; nobody but the owner sees it before it is protected."""

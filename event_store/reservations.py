@@ -5,7 +5,6 @@ many machines are asked for at once, no more are recorded than the plan allows.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
@@ -15,10 +14,10 @@ from domain.errors import Verdict
 from domain.plan import Usage, check_quota, needs, plan_of
 from domain.vm.commands import RecordDeleted, RequestVm, VmCommand
 from event_store.names import LOG_SCHEMA
+from event_store.statements import Statement
 
 _OVER_QUOTA: Final = "OF001"  # an SQLSTATE of our own: classes beginning with O are nobody's
 
-Statement = tuple[str, Sequence[object]]
 
 RESERVATION_STATEMENTS: tuple[Composed, ...] = (
     SQL(
