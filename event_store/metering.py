@@ -24,7 +24,6 @@ from event_store.statements import Statement
 _OVER_ALLOWANCE: Final = "OF002"  # as `reservations`: an SQLSTATE of our own
 _NO_LIMIT: Final = 2**31
 
-
 _AGAIN: Final = (
     "INSERT INTO event_log.meters SELECT meter, %s, job_id, org_id, plan, %s, 1, most, true "
     "FROM event_log.meters WHERE meter = 'builds' AND piece = %s ON CONFLICT DO NOTHING"

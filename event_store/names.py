@@ -16,5 +16,6 @@ PROJECTIONS_TABLE: Final = "projections"
 APPENDED_CHANNEL: Final = "stored_events"
 """The library notifies this channel, named after its table, in every appending transaction."""
 VIEWED_CHANNEL: Final = "read_model"
-"""The projector notifies `<aggregate id> <version>` here when a row shows that version."""
+"""Who writes a row notifies here which version it shows (`projection.notice`): the append of a new aggregate, else the
+projector."""
 ORG_SETTING: Final = "app.org_id"

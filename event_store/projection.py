@@ -91,11 +91,7 @@ class Projection(Generic[S]):
             state = self.fold(state, event)
         if state is None:
             return []
-        first = SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-            Identifier(READ_SCHEMA, self.name),
-            SQL(", ").join(map(Identifier, self.columns)),
-            SQL(", ").join([SQL("%s")] * len(self.columns)),
-        )
+        first = self._insert(self.name) + SQL(" ON CONFLICT DO NOTHING")
         return [(first, self.row(state)), ("SELECT pg_notify(%s, %s)", (VIEWED_CHANNEL, notice(str(stream), state)))]
 
     def create(self, table: str) -> list[Composed]:
@@ -126,12 +122,16 @@ class Projection(Generic[S]):
     def upsert(self, table: str | None = None) -> Composed:
         """SQL that writes one row: what is there is replaced."""
         key, *others = self.columns
-        return SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}").format(
-            Identifier(READ_SCHEMA, table or self.name),
-            SQL(", ").join(map(Identifier, self.columns)),
-            SQL(", ").join([SQL("%s")] * len(self.columns)),
+        return self._insert(table or self.name) + SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(
             Identifier(key),
             SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(column)) for column in others),
+        )
+
+    def _insert(self, table: str) -> Composed:
+        return SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            Identifier(READ_SCHEMA, table),
+            SQL(", ").join(map(Identifier, self.columns)),
+            SQL(", ").join([SQL("%s")] * len(self.columns)),
         )
 
     def select_states(self) -> Composed:

@@ -84,7 +84,7 @@ class Feed(Generic[S]):
             )
 
     async def _recall(self, connection: AsyncConnection[Any], events: Sequence[StreamEvent]) -> None:
-        begun = {str(placed.stream) for placed in events if placed.version == 1}  # has no row yet
+        begun = {str(placed.stream) for placed in events if placed.version == 1}  # a row of it says no more
         unknown = {str(placed.stream) for placed in events} - begun - self._states.keys()
         if unknown:
             found = await connection.execute(self.projection.select_states(), (sorted(unknown),))

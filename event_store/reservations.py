@@ -18,7 +18,6 @@ from event_store.statements import Statement
 
 _OVER_QUOTA: Final = "OF001"  # an SQLSTATE of our own: classes beginning with O are nobody's
 
-
 RESERVATION_STATEMENTS: tuple[Composed, ...] = (
     SQL(
         "CREATE TABLE IF NOT EXISTS {} (vm_id text PRIMARY KEY, org_id text NOT NULL CHECK (org_id <> ''), "

@@ -60,7 +60,7 @@ class TemporalEngine:
     async def ended_early(self, since: datetime) -> tuple[str, ...]:
         """Name the workflows that were ended from outside since then while their jobs waited to begin.
 
-        One that is cancelled then fails to record its request, and so cannot record its end.
+        Cancelled ones are among them for runs of older code, which records no request that is cancelled meanwhile.
         """
         query = (
             'ExecutionStatus IN ("Terminated", "TimedOut", "Canceled") AND JobState IN ("pending", "uploading") '

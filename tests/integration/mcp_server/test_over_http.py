@@ -135,31 +135,27 @@ async def test_without_the_key_nothing_answers(front_stack: FrontStack, header: 
 async def test_foreign_names_and_pages_are_refused_at_both_doors(
     front_stack: FrontStack, port: str, name: str, value: str, status: int
 ) -> None:
-    headers = {
-        "Authorization": f"Bearer {front_stack.secrets.operator_key()}",
-        "Accept": "application/json, text/event-stream",
-        name: value,
-    }
-    body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        address = f"http://127.0.0.1:{getattr(front_stack, port)}/mcp-stream/mcp"
-        answer = await http.post(address, headers=headers, json=body)
-    assert answer.status_code == status
+    assert await pinged(front_stack, port, {name: value}) == status
 
 
 @pytest.mark.parametrize(("name", "value"), [("Host", "LocalHost:8080"), ("Origin", "HTTP://LocalHost:8080")])
 @pytest.mark.parametrize("port", ["gateway_port", "mcp_port"])
 async def test_both_doors_know_the_same_names(front_stack: FrontStack, port: str, name: str, value: str) -> None:
+    assert await pinged(front_stack, port, {name: value}) == 200
+
+
+async def pinged(stack: FrontStack, port: str, names: dict[str, str]) -> int:
+    """Ping one door with these headers; answers the HTTP status."""
     headers = {
-        "Authorization": f"Bearer {front_stack.secrets.operator_key()}",
+        "Authorization": f"Bearer {stack.secrets.operator_key()}",
         "Accept": "application/json, text/event-stream",
-        name: value,
+        **names,
     }
     body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     async with httpx2.AsyncClient(trust_env=False) as http:
-        address = f"http://127.0.0.1:{getattr(front_stack, port)}/mcp-stream/mcp"
+        address = f"http://127.0.0.1:{getattr(stack, port)}/mcp-stream/mcp"
         answer = await http.post(address, headers=headers, json=body)
-    assert answer.status_code == 200
+    return answer.status_code
 
 
 async def test_while_the_server_is_down_the_answer_is_503_and_then_all_goes_on(
