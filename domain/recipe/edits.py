@@ -116,7 +116,7 @@ def _switch(*, enabled: bool) -> Callable[[_Document, _Entry], None]:
 
 def _set(document: _Document, rest: _Entry) -> None:
     """Set one value: `baseImage`, `services.ssh.config.port`, `users.deploy.shell`; in either spelling."""
-    *way, last = _text(rest, "path").split(".")
+    *way, last = _way(document, _text(rest, "path"))
     if "value" not in rest:
         raise _incomplete("value")
     _require_shallow(rest, ("value",), at=len(way) + 1)
@@ -129,6 +129,19 @@ def _set(document: _Document, rest: _Entry) -> None:
     if not isinstance(place, dict):
         raise _absent(".".join(way), last, [])
     cast("_Entry", place)[_spelled(place, done, last)] = rest["value"]
+
+
+def _way(document: _Document, path: str) -> list[str]:
+    """Split a path into its names; that of an entry may have dots itself, as a test's description has."""
+    key, _, rest = path.partition(".")
+    spelled = _spelled(document, [], key)
+    entries, identity = document.get(spelled), IDENTITIES.get(spelled)
+    if isinstance(entries, list) and identity is not None:
+        named = [name for name in _names(cast("list[Any]", entries), identity) if rest.startswith(f"{name}.")]
+        if named:
+            name = max(named, key=len)
+            return [key, name, *rest[len(name) + 1 :].split(".")]
+    return path.split(".")
 
 
 def _spelled(place: Any, way: list[str], name: str) -> str:  # noqa: ANN401 - a part of the document

@@ -75,6 +75,31 @@ def test_the_named_edits_make_a_recipe_of_a_recipe() -> None:
     assert "htop" not in START["packages"]
 
 
+def test_a_path_knows_an_entry_whose_name_has_dots() -> None:
+    start = {
+        **START,
+        "tests": [
+            {"description": "nginx 1.22 runs.", "required": True},
+            {"description": "nginx 1.22 runs.twice", "required": True},
+        ],
+        "services": [{"name": "nginx.service", "enabled": True}],
+    }
+    edited, problems = apply_edits(
+        start,
+        [
+            {"edit": "set", "path": "tests.nginx 1.22 runs..required", "value": False},
+            {"edit": "set", "path": "tests.nginx 1.22 runs.twice.required", "value": None},
+            {"edit": "set", "path": "services.nginx.service.enabled", "value": False},
+            {"edit": "set", "path": "services.nginx.socket.enabled", "value": False},
+        ],
+    )
+    assert [test["required"] for test in edited["tests"]] == [False, None]
+    assert edited["services"] == [{"name": "nginx.service", "enabled": False}]
+    assert [(p.code, p.path, p.suggestions) for p in problems] == [
+        ("edit.nothing_there", "edits[3]", ("nginx.service",))
+    ]
+
+
 def test_everything_that_is_wrong_with_the_edits_is_told_at_once() -> None:
     _, problems = apply_edits(
         START,
