@@ -28,7 +28,9 @@ async def progress_of(factory: Factory, state: BuildState, place: QueueView | No
     with suppress(Fault):
         async with factory.reads.org(state.org_id) as reads:
             durations = await reads.builds.durations(str(state.recipe.get("name", "")))
-    return with_wait(measure(state, now=factory.now(), latest=latest, durations=durations), place, factory)
+    starts_at = None if place is None else place.expected_start
+    measured = measure(state, now=factory.now(), latest=latest, durations=durations, starts_at=starts_at)
+    return with_wait(measured, place)
 
 
 async def _latest(factory: Factory, build_id: str) -> LogRecord | None:

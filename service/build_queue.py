@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import NamedTuple
 
 from domain.build.inputs import QueueTerms
@@ -62,13 +61,10 @@ async def place_of(factory: Factory, state: BuildState) -> QueueView | None:
     return (await places(factory, state.org_id)).get(state.build_id) if state.status == "pending" else None
 
 
-def with_wait(progress: Progress, place: QueueView | None, factory: Factory) -> Progress:
-    """Count the wait in what is left, and say that the build waits."""
+def with_wait(progress: Progress, place: QueueView | None) -> Progress:
+    """Say that the build waits; while nobody knows when it starts, nobody knows when it ends."""
     if place is None:
         return progress
-    left, end = None, None
-    if place.expected_start is not None and progress.expected_seconds is not None:
-        left = round((place.expected_start - factory.now()).total_seconds() + progress.expected_seconds, 1)
-        end = (factory.now() + timedelta(seconds=left)).replace(microsecond=0)
+    unknown = {} if place.expected_start is not None else {"expected_seconds": None, "expected_end": None}
     text = f"place {place.position} in the queue: {place.reason}"
-    return progress.model_copy(update={"expected_seconds": left, "expected_end": end, "text": text})
+    return progress.model_copy(update={**unknown, "text": text})

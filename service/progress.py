@@ -13,12 +13,17 @@ _MOST_OF_A_STEP = 0.95  # a step that says nothing is never shown as done by its
 
 
 def measure(
-    state: BuildState, *, now: datetime, latest: LogRecord | None = None, durations: Sequence[StepDuration] = ()
+    state: BuildState,
+    *,
+    now: datetime,
+    latest: LogRecord | None = None,
+    durations: Sequence[StepDuration] = (),
+    starts_at: datetime | None = None,
 ) -> Progress:
     """Tell how far the build is.
 
     `latest` is the newest progress record of its log, `durations` come from earlier completed builds:
-    with them the expected rest is known, without them it is not.
+    with them the expected rest is known, without them it is not. A build that waits goes on at `starts_at`.
     """
     usual = usual_seconds(durations)
     rests = state.status in RESTING
@@ -27,7 +32,7 @@ def measure(
     shares: dict[StepName, float] = {
         step.step: _share(step, weights(usual)[step.step], told, now) for step in state.steps
     }
-    end = None if rests else _expected_end(state, current, told, usual, now)
+    end = None if rests else _expected_end(state, current, told, usual, now=now, starts_at=starts_at)
     return Progress(
         percent=100.0 if state.status == "completed" else estimate(shares, usual).percent,
         step=at_work(state),
@@ -48,10 +53,19 @@ def _current(state: BuildState) -> StepState | None:
 
 
 def _expected_end(
-    state: BuildState, current: StepState | None, told: LogRecord | None, usual: Mapping[StepName, float], now: datetime
+    state: BuildState,
+    current: StepState | None,
+    told: LogRecord | None,
+    usual: Mapping[StepName, float],
+    *,
+    now: datetime,
+    starts_at: datetime | None,
 ) -> datetime | None:
-    """Reckon from when the build was last seen to move: whoever asks, and when, hears the same until it moves."""
-    seen = state.updated_at if current is None else current.started_at
+    """Reckon from when the build was last seen to move: whoever asks, and when, hears the same until it moves.
+
+    A build that waits is reckoned from when its turn is expected.
+    """
+    seen = starts_at or (state.updated_at if current is None else current.started_at)
     share = 0.0
     if told is not None and told.percent is not None:
         seen = max(seen, datetime.fromtimestamp(told.at / 1000, seen.tzinfo))

@@ -259,6 +259,22 @@ async def test_a_build_that_waits_shows_its_place_and_when_it_will_probably_star
     assert page.builds[0].queue == view.queue
 
 
+async def test_how_long_a_build_has_waited_brings_its_expected_end_no_nearer(world: World) -> None:
+    build_id = waiting(world, 1, 600)
+    world.reads.step_durations = (StepDuration(step="resolve", cached=False, seconds=400, samples=3),)
+    ends = set[datetime | None]()
+    for seconds in (0, 100, 500):
+        world.now = NOW + timedelta(seconds=seconds)
+        view = await get_build_status(world.factory, OPERATOR, build_id, StatusQuery())
+        assert view.progress is not None
+        assert view.progress.expected_end is not None
+        assert view.progress.expected_seconds == (view.progress.expected_end - world.now).total_seconds()
+        ends.add(view.progress.expected_end)
+    [end] = ends
+    assert end is not None
+    assert end > NOW + timedelta(seconds=1000)  # the turn, and then the whole build
+
+
 async def test_a_start_that_is_overdue_is_expected_now(world: World) -> None:
     view = await get_build_status(world.factory, OPERATOR, waiting(world, 1, -30), StatusQuery())
     assert view.queue is not None
