@@ -12,6 +12,7 @@ from domain.recipe.edits import Edit, apply_edits
 from domain.recipe.keys import as_mapping, normalise, too_deep
 from domain.recipe.merge_patch import merge_patch
 from domain.recipe.problems import nested_too_deep
+from domain.recipe.schema import MAX_BYTES
 from domain.views import CustomizedRecipe
 from service.build_view import clipped
 from service.factory import Factory
@@ -94,7 +95,10 @@ async def _short(factory: Factory, view: CustomizedRecipe) -> CustomizedRecipe:
         "problems": tuple(clipped(problem) for problem in view.problems[:_MOST_PROBLEMS]),
         "changes": tuple(map(short_change, view.changes[:_MOST_CHANGES])),
     }
-    if view.recipe is not None and not fits(view.recipe):
+    if view.recipe is not None and len(canonical_json(view.recipe)) > MAX_BYTES:
+        cut.append("the recipe itself, which has more bytes than any recipe may have")
+        update |= {"recipe": None}
+    elif view.recipe is not None and not fits(view.recipe):
         cut.append("the recipe itself, which is behind recipe_url")
         update |= {"recipe": None, "recipe_url": await recipe_link(factory, view.recipe)}
     return view.model_copy(update={**update, "cut": f"Not shown: {'; '.join(cut)}." if cut else None})

@@ -8,6 +8,7 @@ import pytest
 from domain.artifacts import LOCK, Artifact, Blob
 from domain.build import events as e
 from domain.errors import Problem, Verdict
+from domain.recipe.schema import MAX_BYTES
 from service.admission.credentials import OPERATOR
 from service.build_create import BuildWishes, create_build
 from service.recipe_commands import SaveWish, delete_recipe, save_recipe
@@ -221,6 +222,14 @@ async def test_a_huge_recipe_is_behind_a_link_and_the_answer_stays_small(world: 
     shown = await get_recipe(world.factory, OPERATOR, "mine")
     assert (shown.recipe, shown.recipe_digest) == (None, view.recipe_digest)
     assert f"blobs/{view.recipe_digest}" in world.objects.objects
+
+
+async def test_what_is_larger_than_any_recipe_is_not_kept(world: World) -> None:
+    view = await customize_recipe(world.factory, OPERATOR, MINE, patch={"packages": ["x" * MAX_BYTES]})
+    assert [problem.code for problem in view.problems] == ["recipe.too_large"]
+    assert (view.recipe, view.recipe_url) == (None, None)
+    assert view.cut is not None
+    assert not world.objects.objects
 
 
 async def test_a_build_is_run_again_with_its_recipe_and_its_very_packages(world: World) -> None:
