@@ -75,6 +75,8 @@ def _customized(view: CustomizedRecipe) -> Iterable[str]:
     if view.recipe_url:
         yield f"The recipe: {view.recipe_url}"
     yield from (line for line in (view.cut, view.next and f"Next: {view.next}") if line)
+    if view.recipe is not None:
+        yield _json(view.recipe)
 
 
 def _saved(view: SavedRecipeView) -> Iterable[str]:

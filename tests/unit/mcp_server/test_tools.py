@@ -46,6 +46,13 @@ async def refused(client: Client, tool: str, **arguments: Any) -> dict[str, Any]
     return problems[0]
 
 
+async def test_a_changed_recipe_is_in_the_text_too_for_clients_that_know_no_data(connect: Connect) -> None:
+    async with connect(mode="legacy") as client:
+        edit = {"edit": "add_package", "name": "htop"}
+        result = await client.call_tool("customize_recipe", {"recipe": "minimal-bookworm", "edits": [edit]})
+    assert json.loads(text_of(result).splitlines()[-1]) == data_of(result)["recipe"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_assistant_goes_from_template_to_build(connect: Connect, mode: str) -> None:
     async with connect(mode=mode) as client:
