@@ -59,12 +59,22 @@ class McpProxy:
             headers["X-Forwarded-For"] = request.remote
         return await session.request(
             request.method,
-            f"{self._mcp_url}{request.raw_path}",
+            f"{self._mcp_url}{_target(request)}",
             headers=headers,
             data=request.content if request.can_read_body else None,
             allow_redirects=False,
             skip_auto_headers=_NEVER_ADDED,
         )
+
+
+def _target(request: web.Request) -> str:
+    """Name what is asked for, without the host that a client may write before it (RFC 9112, 3.2.2).
+
+    A last slash goes too: the server would answer it with a redirect to what it takes for its own address.
+    """
+    url = request.rel_url
+    path = url.raw_path.rstrip("/")
+    return f"{path}?{url.raw_query_string}" if url.raw_query_string else path
 
 
 async def _relay(request: web.Request, answer: ClientResponse) -> web.StreamResponse:

@@ -121,6 +121,17 @@ async def test_bodies_statuses_and_headers_pass_but_those_of_one_hop_do_not(
     assert upstream.headers["Host"].startswith("127.0.0.1:")
 
 
+async def test_an_address_with_its_host_or_a_last_slash_is_the_same_address(edge: aiohttp.ClientSession) -> None:
+    async with edge.get("/mcp-stream/echo/") as answer:
+        assert answer.status == 418
+        port = answer.url.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    target, host = f"http://127.0.0.1:{port}/mcp-stream/echo", f"127.0.0.1:{port}"
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 418 ")
+    writer.close()
+
+
 async def test_half_an_answer_is_never_taken_for_one(edge: aiohttp.ClientSession) -> None:
     async with edge.get("/mcp-stream/cut") as answer:
         with pytest.raises(aiohttp.ClientError):
