@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 _API_KEY = re.compile(r"\bof_([0-9a-z]+)_[A-Za-z0-9_-]{16,}")
+_GUEST_TOKEN = re.compile(r"\bofg_[A-Za-z0-9_-]+")
+_LINK_TOKEN = re.compile(r"/(download|upload|console)/[A-Za-z0-9_-]{24,}")
 _URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
 _NOISY = ("urllib3", "httpx", "asyncio", "psycopg.pool")
 
@@ -14,8 +16,8 @@ _NOISY = ("urllib3", "httpx", "asyncio", "psycopg.pool")
 class OneLine(logging.Formatter):
     """`2030-01-02T03:04:05.678Z part level logger: message`, with line ends escaped.
 
-    What looks like an API key or a password in a URL is masked: the last line of defence, never the
-    first.
+    What looks like a key, a signed link or a password in a URL is masked: the last line of defence, never
+    the first.
     """
 
     def __init__(self, part: str) -> None:
@@ -33,8 +35,9 @@ class OneLine(logging.Formatter):
 
 
 def masked(text: str) -> str:
-    """Mask API keys and passwords in URLs."""
-    return _URL_PASSWORD.sub(r"\1:***@", _API_KEY.sub(r"of_\1_***", text))
+    """Mask API keys, guests' tokens, signed links and passwords in URLs: a library quotes a request it cannot read."""
+    keyless = _GUEST_TOKEN.sub("ofg_***", _API_KEY.sub(r"of_\1_***", text))
+    return _URL_PASSWORD.sub(r"\1:***@", _LINK_TOKEN.sub(r"/\1/***", keyless))
 
 
 def configure_logging(part: str, *, level: int = logging.INFO, stream: TextIO | None = None) -> None:

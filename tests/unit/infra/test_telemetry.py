@@ -29,3 +29,14 @@ def test_keys_and_passwords_are_masked() -> None:
     assert key.split("_", 2)[2] not in text
     assert key.split("_", 2)[1] in text
     assert "postgresql://me:***@host/db" in text
+
+
+def test_guests_tokens_and_signed_links_are_masked() -> None:
+    token = "abc-DEF_" * 4
+    quoted = (f"GET /download/{token}/my image.qcow2", f"GET /console/{token}", f"X-Guest-Id: ofg_{token}")
+    text = line("bad request", error=ValueError(" ".join(repr(part.encode()) for part in quoted)))
+    assert "/download/***/my image.qcow2" in text
+    assert "b'GET /console/***'" in text
+    assert "ofg_***'" in text
+    assert token not in text
+    assert "/console/app.py" in line('File "/factory/console/app.py", line 3')
