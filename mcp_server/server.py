@@ -1,6 +1,7 @@
 """The MCP server: its tools, resources, prompts, completions and tasks."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Final
 
 from mcp.server.caching import CacheHint
@@ -8,13 +9,13 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CompleteRequestParams, InputRequiredResult
+from mcp.types import CallToolResult, CompleteRequestParams, InputRequiredResult
 from pydantic import AnyUrl
 
-from domain.errors import Verdict
+from domain.errors import Problem, Verdict
 from mcp_server.callers import CallerOf, caller_of_request
 from mcp_server.completions import Completer
-from mcp_server.face import tools_of
+from mcp_server.face import failure, tools_of
 from mcp_server.instructions import INSTRUCTIONS
 from mcp_server.listing import for_caller
 from mcp_server.problems import protocol_error
@@ -72,11 +73,28 @@ def build_server(factory: Factory, caller_of: CallerOf = caller_of_request) -> M
 
 
 class FactoryServer(MCPServer[Any]):
-    """The SDK's server with completions that know who asks, and a way out for who reads what is not there."""
+    """The SDK's server with completions that know who asks, and a way out for who names what is not there."""
 
     def answer_completions(self, handler: Completer) -> None:
         """Have `completion/complete` answered."""
         self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, handler)
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; a name that is none is answered as a tool answers what it refuses."""
+        known = [tool.name for tool in self._tool_manager.list_tools()]
+        if name in known:
+            return await super().call_tool(name, arguments, context)
+        unknown = Problem(
+            code="tool.not_found",
+            message="There is no tool of this name.",
+            path="name",
+            value=name[:64],
+            suggestions=tuple(get_close_matches(name[:64], known, n=3)),
+            next="Call tools/list for the tools that there are.",
+        )
+        return failure((unknown,))
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None

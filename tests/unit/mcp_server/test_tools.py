@@ -46,6 +46,14 @@ async def refused(client: Client, tool: str, **arguments: Any) -> dict[str, Any]
     return problems[0]
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_tool_that_is_not_there_is_refused_with_similar_names(connect: Connect, mode: str) -> None:
+    async with connect(mode=mode) as client:
+        problem = await refused(client, "create_biuld")
+    assert (problem["code"], problem["path"], problem["value"]) == ("tool.not_found", "name", "create_biuld")
+    assert problem["suggestions"][0] == "create_build"
+
+
 async def test_a_changed_recipe_is_in_the_text_too_for_clients_that_know_no_data(connect: Connect) -> None:
     async with connect(mode="legacy") as client:
         edit = {"edit": "add_package", "name": "htop"}
