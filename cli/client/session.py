@@ -73,7 +73,7 @@ class FactorySession:
         except (httpx2.HTTPError, OSError) as error:
             raise self._unreachable(str(error) or type(error).__name__) from error
         except BaseExceptionGroup as group:
-            raise self._translated(group) from group
+            raise self._translated(tool, group) from group
         if result.is_error:
             raise ToolFailed(_problems_of(tool, result))
         return result.structured_content or {}
@@ -103,6 +103,11 @@ class FactorySession:
             raise self._unreachable(f"it answers {response.status_code}, a part of it is starting or down")
         if response.status_code == 404:  # noqa: PLR2004 - RFC 9110, 15.5.5
             raise self._unreachable("something else answers there (404)")
+        if response.is_error and (
+            problems := _parse_problems(_json((await response.aread()).decode(errors="replace")))
+        ):
+            # The door's own words: too many requests, or a name that the factory is not known by.
+            raise Unreachable(*problems) if problems[0].retryable else ToolFailed(problems)
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(
@@ -114,13 +119,16 @@ class FactorySession:
             )
         )
 
-    def _translated(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
+    def _translated(self, tool: str, group: BaseExceptionGroup[BaseException]) -> BaseException:
         """Choose what to tell of a failed call: the SDK reports transport faults as groups."""
         leaves = _leaves(group)
         for kind in (ClientFailure, KeyboardInterrupt, SystemExit):
             found = next((e for e in leaves if isinstance(e, kind)), None)
             if found is not None:
                 return found
+        refusal = next((e for e in leaves if isinstance(e, MCPError)), None)
+        if refusal is not None:
+            return ToolFailed((_protocol_problem(tool, str(refusal)),))
         network = next((e for e in leaves if isinstance(e, httpx2.HTTPError | OSError)), None)
         return group if network is None else self._unreachable(str(network) or type(network).__name__)
 

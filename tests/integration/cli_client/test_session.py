@@ -9,9 +9,10 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cli.client.failures import KeyRefused, ToolFailed, Unreachable
+from cli.client.failures import ClientFailure, KeyRefused, ToolFailed, Unreachable
 from cli.client.session import FactorySession
 from cli.client.target import Target
+from domain.errors import Problem
 from tests.integration.cli_client.serving import serving
 
 pytestmark = pytest.mark.integration
@@ -24,6 +25,7 @@ class Gate:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.answer_instead: int | None = None
+        self.words = b""
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +40,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": self.words})
 
 
 class Server:
@@ -130,6 +132,28 @@ async def test_a_factory_that_is_starting_is_unreachable_and_the_session_outlive
         assert failure.value.exit_code == 69
         server.gate.answer_instead = None
         assert await session.call("echo", {"number": 2}) == {"said": "default 2"}
+
+
+@pytest.mark.parametrize(("status", "retryable", "exit_code"), [(421, False, 1), (429, True, 69)])
+async def test_what_the_door_refuses_is_told_in_its_words(
+    server: Server, status: int, retryable: bool, exit_code: int
+) -> None:
+    problem = Problem(code="door.shut", message="Not by this name.", retryable=retryable, next="Use another.")
+    server.gate.answer_instead, server.gate.words = status, problem.model_dump_json().encode()
+    async with server.session() as session:
+        with pytest.raises(ClientFailure) as failure:
+            await session.call("echo", {"number": 1})
+    assert failure.value.problems == (problem,)
+    assert failure.value.exit_code == exit_code
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 413, 421, 500])
+async def test_an_answer_that_is_none_is_a_refusal_too(server: Server, status: int) -> None:
+    server.gate.answer_instead, server.gate.words = status, b"<html>"
+    async with server.session() as session:
+        with pytest.raises(ToolFailed) as failure:
+            await session.call("echo", {"number": 1})
+    assert failure.value.problems[0].code == "tool.refused"
 
 
 async def test_nothing_listening_says_how_to_start_it() -> None:
