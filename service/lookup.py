@@ -4,10 +4,12 @@ from domain.build.names import BuildTag, read_build_name
 from domain.build.state import BuildState, Removal
 from domain.caller import Caller
 from domain.errors import Verdict
+from domain.text import clean_untrusted
 from service.factory import Factory
 from service.ids import is_build_id
 
 _MOST_NAMED = 5
+_LONGEST_REASON = 200
 
 
 async def build_id_of(factory: Factory, caller: Caller, name: str) -> str:
@@ -66,9 +68,10 @@ async def visible_build(factory: Factory, caller: Caller, build_id: str) -> Buil
 
 def deleted(removal: Removal) -> Verdict:
     """Refuse a build that somebody deleted; its id stays known."""
+    why = clean_untrusted(removal.reason, _LONGEST_REASON)
     return Verdict.because(
         "build.deleted",
-        f"This build was deleted by {removal.by} at {removal.at:%Y-%m-%d %H:%M} UTC: {removal.reason}",
+        f"This build was deleted by {removal.by} at {removal.at:%Y-%m-%d %H:%M} UTC: {why}",
         path="build_id",
         next="Call list_builds for others, or create_build to build its recipe again.",
     )

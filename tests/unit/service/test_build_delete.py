@@ -51,6 +51,14 @@ async def test_a_deleted_build_is_gone_from_the_list_and_known_by_its_id(world: 
     assert (await delete_build(world.factory, OPERATOR, ID)).replayed
 
 
+async def test_a_reason_is_told_without_what_moves_a_terminal_or_hides(world: World) -> None:
+    completed(world)
+    await delete_build(world.factory, OPERATOR, ID, reason="\x1b[2J\u202etoo\u200b old")
+    with pytest.raises(Verdict) as told:
+        await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
+    assert told.value.problems[0].message.endswith(": too old")
+
+
 @pytest.mark.parametrize("expired", [False, True])
 async def test_a_request_that_made_a_deleted_build_says_that_it_takes_another_one(
     world: World, *, expired: bool
