@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
-from mcp.types import CompleteRequestParams, CompleteResult, Completion
+from mcp.types import CompleteRequestParams, CompleteResult, Completion, PromptReference
 
 from domain.errors import FactoryError
 from mcp_server.callers import CallerOf
@@ -14,7 +14,8 @@ from mcp_server.problems import protocol_error
 from service.completions import Completed, complete
 from service.factory import Factory
 
-_RECIPE_NAMES = "recipe://{name}"
+# Where a `name` is a recipe's: a template, and a prompt.
+_RECIPE_NAMES = frozenset({"recipe://{name}", "console_of_latest_build"})
 # What an argument is a name of, whatever prompt or template it belongs to.
 _MEANINGS: Mapping[str, Completed] = MappingProxyType(
     {
@@ -50,6 +51,8 @@ class Completer:
 
 
 def _meant(params: CompleteRequestParams) -> Completed | None:
-    if getattr(params.ref, "uri", None) == _RECIPE_NAMES and params.argument.name == "name":
+    ref = params.ref
+    named = ref.name if isinstance(ref, PromptReference) else ref.uri
+    if named in _RECIPE_NAMES and params.argument.name == "name":
         return "recipe"
     return _MEANINGS.get(params.argument.name)

@@ -177,6 +177,8 @@ async def test_arguments_are_completed_from_what_is_there(connect: Connect, worl
 
         assert await complete(recipe, "name", "mini") == ["minimal-bookworm", "minimal-trixie"]
         assert await complete(prompt, "recipe", "de") == ["demo"]
+        console = PromptReference(type="ref/prompt", name="console_of_latest_build")
+        assert await complete(console, "name", "de") == ["demo"]
         assert await complete(log, "step", "b") == ["base_layer", "boot"]
         assert await complete(log, "build_id", ID[:4]) == [ID]
         assert await complete(log, "build_id", "minimal") == [ID]
