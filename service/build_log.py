@@ -94,7 +94,8 @@ async def get_build_log(factory: Factory, caller: Caller, build_id: str, query: 
         wait_s=0.0 if rests else query.wait_s,
         steps=wish.steps,
     )
-    more = bool(page.records) and bool((await factory.logs.read(build_id, page.cursor, limit_records=1)).records)
+    rest = await factory.logs.read(build_id, page.cursor, limit_records=1, steps=wish.steps) if page.records else None
+    more = rest is not None and bool(rest.records)
     clipped = any(len(record.text) > LINE_CHARACTERS for record in page.records)
     return LogView(
         build_id=build_id,

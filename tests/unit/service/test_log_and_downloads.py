@@ -37,6 +37,15 @@ async def test_a_log_is_read_to_its_end_in_parts(world: World) -> None:
     assert seen == texts
 
 
+async def test_a_steps_lines_end_where_the_step_ends(world: World) -> None:
+    world.build(failed(ID), build_id=ID)
+    world.logs.write(ID, "one", step="resolve")
+    world.logs.write(ID, "two", step="boot")
+    view = await get_build_log(world.factory, OPERATOR, ID, LogQuery(step="resolve", limit=1))
+    assert [line.text for line in view.lines] == ["one"]
+    assert (view.end, view.truncated) == (True, False)
+
+
 async def test_the_end_of_a_running_builds_log_is_not_the_end(world: World) -> None:
     world.build(build_id=ID)
     world.logs.write(ID, "one")
