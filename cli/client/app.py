@@ -99,7 +99,7 @@ def builds_(
     *,
     limit: Annotated[int, typer.Option(min=1, max=50, help="How many, newest first.")] = 20,
     status: Annotated[
-        str | None, typer.Option(help="Only pending, building, testing, completed, failed or cancelled ones.")
+        str | None, typer.Option(help="Only pending, building, testing, completed, failed, cancelled or deleted ones.")
     ] = None,
     cursor: Annotated[str | None, typer.Option(help="Where the page before this one ended.")] = None,
     as_json: AsJson = False,

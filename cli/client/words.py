@@ -78,6 +78,7 @@ STATUS_STYLE: dict[str, str] = {
     "unverified": "yellow",
     "cancelled": "yellow",
     "failed": "red",
+    "deleted": "dim",
 }
 
 

@@ -1,6 +1,10 @@
+from typing import get_args
+
 import pytest
 
-from cli.client.words import duration, problem_text, size
+from cli.client.words import STATUS_STYLE, duration, problem_text, size
+from domain.artifacts import Verification
+from domain.build.state import BuildStatus, StepStatus
 from domain.errors import Problem
 
 
@@ -30,3 +34,8 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 def test_a_problem_without_advice_is_one_line() -> None:
     assert str(problem_text(Problem(code="a.b", message="It is wrong."))) == "✗ It is wrong.  [a.b]"
+
+
+@pytest.mark.parametrize("statuses", [BuildStatus, StepStatus, Verification], ids=["build", "step", "image"])
+def test_every_status_has_a_style(statuses: object) -> None:
+    assert set(get_args(statuses)) <= STATUS_STYLE.keys()
