@@ -1,6 +1,7 @@
 """Starting test runs: of a suite, of a build, of a machine that runs; once for each request key."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from domain.caller import Caller
 from domain.canonical import digest
@@ -102,6 +103,7 @@ class _Start:
             account=self._caller.plan,
             input_digest=self._digest,
             plan=plan,
+            usual_seconds=await self._usual(plan),
         )
         await self._factory.tests.start_run(request)
         try:
@@ -112,6 +114,14 @@ class _Start:
         if state is None:
             return accepted(self._run_id, name=plan.name)
         return await view_of(self._factory, state)
+
+    async def _usual(self, plan: RunPlan) -> float | None:
+        """Tell how long the run took that this one will be measured by."""
+        with suppress(Fault):  # less is shown, but no reason to start nothing
+            async with self._factory.reads.org(self._caller.org_id) as reads:
+                before = await reads.test_runs.last(plan)
+            return None if before is None else before.seconds
+        return None
 
     async def _known(self) -> str | None:
         return await self._factory.tests.run_known(self._run_id, self._caller.org_id)

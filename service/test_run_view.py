@@ -1,12 +1,13 @@
 """From a test run's state to what the tools answer, small enough to be read."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from domain.budget import LONG_VIEW_BYTES, ROW_CHARACTERS, VIEW_BYTES, size_of, that_fit
 from domain.canonical import canonical_json
 from domain.test_run.compare import compare
+from domain.test_run.progress import measure
 from domain.test_run.reporting import report_of
 from domain.test_run.results import StepResult
 from domain.test_run.state import CaseState, RunState
@@ -16,7 +17,6 @@ from domain.test_run.views import (
     FileLink,
     ResultView,
     RunMachineView,
-    RunProgress,
     RunView,
 )
 from domain.text import clean_untrusted
@@ -78,7 +78,7 @@ def run_view(
         seconds=state.seconds,
         rerun_of=state.plan.rerun_of,
         parameters=_parameters(state),
-        progress=_progress(state, now, previous),
+        progress=measure(state, now, None if previous is None else previous.seconds),
         counts=state.counts,
         machines=_machines(state, now),
         cases=tuple(_case(case, detail, room) for case in state.cases[:_MOST_CASES]),
@@ -89,27 +89,6 @@ def run_view(
         next=_next(state, now),
     )
     return _fitted(view, LONG_VIEW_BYTES if detail == "full" else VIEW_BYTES, len(files))
-
-
-def _progress(state: RunState, now: datetime, previous: RunState | None) -> RunProgress | None:
-    if state.terminal:
-        return None
-    done = sum(case.seconds is not None for case in state.cases)
-    running = next((case.name for case in state.cases if case.status == "running"), None)
-    waiting = [machine.slot for machine in state.machines if machine.ready is None and machine.owned]
-    doing = running or (f"waiting for {', '.join(waiting)}" if waiting else None)
-    elapsed = max(0.0, (now - state.requested_at).total_seconds())
-    usual = None if previous is None else previous.seconds
-    end = None if usual is None else max(now, state.requested_at + timedelta(seconds=usual)).replace(microsecond=0)
-    return RunProgress(
-        done=done,
-        total=len(state.cases),
-        percent=round(100.0 * done / max(1, len(state.cases)), 1),
-        doing=doing,
-        elapsed_seconds=round(elapsed, 1),
-        expected_seconds=None if usual is None else round(max(0.0, usual - elapsed), 1),
-        expected_end=end,
-    )
 
 
 def _machines(state: RunState, now: datetime) -> tuple[RunMachineView, ...]:

@@ -226,7 +226,7 @@ class RunWorkflow:
 
     async def _tell(self, command: c.AnyTestRunCommand) -> None:
         await self._log.tell(command)
-        test_run_board.show(self._log.state)
+        test_run_board.show(self._log.state, self._request.usual_seconds)
 
 
 def _judged(detail: FailureDetail) -> c.FinishRun | c.FailRun:

@@ -1,6 +1,7 @@
 """What the Temporal UI shows of a test run: search attributes, and a page of details in markdown."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from temporalio import workflow
@@ -8,6 +9,9 @@ from temporalio import workflow
 from workflows import policies
 
 with workflow.unsafe.imports_passed_through():
+    from domain.job import JobView
+    from domain.jobs import workflow_id
+    from domain.test_run.progress import measure
     from domain.test_run.state import CaseState, RunState
     from domain.test_run.summary import why
     from domain.text import in_markdown
@@ -31,19 +35,21 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def show(state: RunState) -> None:
-    """Bring page and search attribute up to date."""
+def show(state: RunState, usual: float | None) -> None:
+    """Bring page and search attribute up to date. `usual` is how many seconds the run before took."""
     update = policies.JOB_STATE.value_set(state.status)
     workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - generic in the SDK
-    workflow.set_current_details(page(state))
+    workflow.set_current_details(page(state, usual, workflow.now()))
 
 
-def page(state: RunState) -> str:
-    """Write the page. What went wrong comes first: that is what an engineer opens it for."""
+def page(state: RunState, usual: float | None, now: datetime) -> str:
+    """Write the page as of `now`. What went wrong comes first: that is what an engineer opens it for."""
     counts = state.counts
     lines = [f"## {state.plan.kind.capitalize()} {_cell(state.plan.name)}", ""]
     if state.terminal:
         lines += [f"**{_WORDS[state.status]}.** {counts.passed} of {counts.total} cases passed.", ""]
+    else:
+        lines += [f"**{_job(state, usual, now).words}** — as of {now:%H:%M:%S} UTC", ""]
     lines += _wrong(state)
     if state.held_until is not None:
         lines += [f"The machines are held until {state.held_until:%Y-%m-%d %H:%M} UTC.", ""]
@@ -54,6 +60,20 @@ def page(state: RunState) -> str:
     lines += ["", "| | case | on | seconds | |", "|---|---|---|---|---|"]
     lines += [_row(case) for case in state.cases]
     return "\n".join(lines)
+
+
+def _job(state: RunState, usual: float | None, now: datetime) -> JobView:
+    """Say it as every other view does, as of what happened last: a workflow sees nothing between."""
+    progress = measure(state, now, usual)
+    return JobView(
+        job_id=workflow_id("test-run", state.run_id),
+        kind="test_run",
+        name=state.plan.name,
+        state=state.status,
+        step=None if progress is None or progress.doing is None else _cell(progress.doing),
+        percent=None if progress is None else progress.percent,
+        expected_end=None if progress is None else progress.expected_end,
+    )
 
 
 def _wrong(state: RunState) -> list[str]:

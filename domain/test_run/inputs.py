@@ -81,7 +81,7 @@ class RunRequest(Value):
 
     `account` names the organization's plan, whose quota its machines count against. `input_digest` is what
     a repeated request must have in common: of what was asked, not of the plan, which follows from what the
-    suite and its builds were like at that moment.
+    suite and its builds were like at that moment. `usual_seconds` is how long the run before took.
     """
 
     run_id: str
@@ -90,3 +90,4 @@ class RunRequest(Value):
     account: str = "operator"
     input_digest: str
     plan: RunPlan
+    usual_seconds: float | None = None

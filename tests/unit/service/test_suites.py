@@ -212,6 +212,9 @@ async def test_a_run_is_compared_with_the_last_that_came_to_a_verdict(world: Wor
     await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
     await run_suite(world.factory, OPERATOR, suite_id, SuiteRunAsk())
     assert [run.plan.previous for run in world.tests.started] == [None, *[first.run_id] * 3]
+    took = world.reads.test_runs[first.run_id].seconds
+    assert took is not None
+    assert [run.usual_seconds for run in world.tests.started] == [None, *[took] * 3]
 
 
 async def test_a_builds_verification_is_compared_with_the_one_before(world: World) -> None:
