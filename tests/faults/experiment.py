@@ -54,6 +54,7 @@ class Experiments:
         self._witness = Witness(lab.home)
         self._image: dict[str, str] = {}
         self._suite = ""
+        self._told: set[Violation] = set()
 
     async def prepare(self) -> None:
         """Make what the experiments need: a build with a suite bound to it, or an uploaded image."""
@@ -74,20 +75,29 @@ class Experiments:
         Several are inflicted one after the other, each under operations of its own but for builds: a build that is
         still under way goes on under the next, because a real one takes minutes.
         """
-        strikes: list[_Strike] = []
+        strikes: list[Strike] = []
         under_way: list[_Doing] = []
         async with self._lab.stack.session() as session:
             for kind in kinds:
                 kept = [doing for doing in under_way if doing.outcome.operation == "build" and not doing.task.done()]
                 under_way = kept + [self._begun(session, name) for name in self._names() if name != "build" or not kept]
                 did = await kind.inflict(self._lab, random.Random(f"{kind.name}/{seed}"))
-                strikes.append(_Strike(kind, did, time.monotonic(), [doing.outcome for doing in under_way]))
+                strikes.append(Strike(kind, did, time.monotonic(), [doing.outcome for doing in under_way]))
                 last = kind is kinds[-1]
                 await asyncio.gather(*(d.task for d in under_way if last or d.outcome.operation != "build"))
         await self._lab.ready()
         acknowledged = [job for strike in strikes for outcome in strike.outcomes for job in outcome.acknowledged]
         found = await violations(self._witness, acknowledged)
-        return tuple(_run_of(strike, seed, outcome, found) for strike in strikes for outcome in strike.outcomes)
+        everyones = self._everyones(found, acknowledged)
+        return tuple(
+            run_of(strike, seed, outcome, found, everyones) for strike in strikes for outcome in strike.outcomes
+        )
+
+    def _everyones(self, found: list[Violation], acknowledged: list[str]) -> set[Violation]:
+        """What is about no operation of this experiment counts against all of it, once: later ones find it again."""
+        others = {v for v in found if v.about and v.about not in acknowledged} - self._told
+        self._told |= others
+        return others
 
     def _names(self) -> list[Name]:
         return [name for name in self._operations for _ in range(1 if self._lab.real else _SIDE_BY_SIDE)]
@@ -116,7 +126,7 @@ class _Doing:
 
 
 @dataclass(frozen=True)
-class _Strike:
+class Strike:
     """A fault that was inflicted: what it did, when it was lifted, and what was under way."""
 
     kind: Kind
@@ -125,8 +135,9 @@ class _Strike:
     outcomes: list[Outcome]
 
 
-def _run_of(strike: _Strike, seed: int, outcome: Outcome, found: list[Violation]) -> Run:
-    about = [v for v in found if not v.about or v.about in outcome.acknowledged]
+def run_of(strike: Strike, seed: int, outcome: Outcome, found: list[Violation], everyones: set[Violation]) -> Run:
+    """Tell what became of an operation; `everyones` are violations that count whichever job they are about."""
+    about = [v for v in found if not v.about or v.about in outcome.acknowledged or v in everyones]
     return Run(
         kind=strike.kind.name,
         seed=seed,
