@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
+from cli.stack.leftovers import Running, identify
 from cli.stack.state import read_state
 from domain.errors import Verdict
 from infra.settings import Settings
@@ -73,6 +74,24 @@ def held(settings: Settings) -> Generator[None]:
                 "OPENFACTORY_PORT for a second one.",
             ) from None
         yield
+
+
+def write_holder(settings: Settings) -> None:
+    """Write into the lock whose it is, from the very beginning and for every version; a full disk hinders nothing."""
+    ours = identify(os.getpid())
+    if ours is not None:
+        with contextlib.suppress(OSError):
+            lock_path(settings).write_text(ours.model_dump_json() + "\n", encoding="utf-8")
+
+
+def read_holder(settings: Settings) -> Running | None:
+    """Tell the process of the supervisor on this data folder; nothing if it is dead or did not say."""
+    try:
+        written = Running.model_validate_json(lock_path(settings).read_bytes())
+    except (OSError, ValueError):  # of a version that told it in its state only
+        state = read_state(state_path(settings))
+        return None if state is None else identify(state.pid)
+    return written if identify(written.pid) == written else None
 
 
 def is_held(settings: Settings) -> bool:

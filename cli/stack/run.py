@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from cli.stack import leftovers
 from cli.stack.endpoints import Endpoints, find_endpoints
-from cli.stack.home import held, prepare_home, state_path
+from cli.stack.home import held, prepare_home, state_path, write_holder
 from cli.stack.leftovers import record
 from cli.stack.part import Part
 from cli.stack.parts import s3_config, stack_parts
@@ -42,6 +42,7 @@ def run_stack(settings: Settings, say: Say, *, host_only: bool = False) -> None:
     """
     prepare_home(settings.home)
     with held(settings):
+        write_holder(settings)
         state_path(settings).unlink(missing_ok=True)  # that of a killed one would be taken for ours
         left = leftovers.find(settings.home, settings.run)
         if left:
