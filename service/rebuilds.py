@@ -36,8 +36,13 @@ class Times(Value):
     def timing(self) -> Timing:
         """The same in seconds; without a wish the jitter is a twentieth, so that schedules spread."""
         every = round(self.every_hours * _HOUR)
-        jitter = every // 20 if self.jitter_minutes is None else round(self.jitter_minutes * 60)
+        jitter = usual_jitter(every) if self.jitter_minutes is None else round(self.jitter_minutes * 60)
         return Timing(every=every, jitter=jitter)
+
+
+def usual_jitter(every: int) -> int:
+    """Tell the jitter of who has no wish, in seconds."""
+    return every // 20
 
 
 async def create_rebuild_schedule(
@@ -95,10 +100,15 @@ class ScheduleChange(Value):
     run_now: bool = False
 
     def times_from(self, now: Timing) -> Times | None:
-        """Tell the new times, if they are to be others than `now`; what is not said about them stays as it is."""
+        """Tell the new times, if they are to be others than `now`; what is not said about them stays as it is.
+
+        A jitter that nobody chose goes with the interval.
+        """
         if self.every_hours is None and self.jitter_minutes is None:
             return None
-        return Times(every_hours=self.every_hours or now.every / _HOUR, jitter_minutes=self.jitter_minutes)
+        chosen = None if now.jitter == usual_jitter(now.every) else now.jitter / 60
+        jitter = chosen if self.jitter_minutes is None else self.jitter_minutes
+        return Times(every_hours=self.every_hours or now.every / _HOUR, jitter_minutes=jitter)
 
 
 async def update_rebuild_schedule(

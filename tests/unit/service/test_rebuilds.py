@@ -60,6 +60,14 @@ async def test_pausing_going_on_and_looking_at_once(world: World) -> None:
         await changed(ScheduleChange())
 
 
+@pytest.mark.parametrize(("chosen", "then"), [(1.0, 1.0), (None, 2 * 24 * 60 / 20)])
+async def test_a_new_interval_leaves_a_jitter_that_was_chosen(world: World, chosen: float | None, then: float) -> None:
+    times = Times(every_hours=24, jitter_minutes=chosen)
+    made = await create_rebuild_schedule(world.factory, OPERATOR, RECIPE, times)
+    slower = ScheduleChange(every_hours=48)
+    assert (await update_rebuild_schedule(world.factory, OPERATOR, made.schedule_id, slower)).jitter_minutes == then
+
+
 async def test_a_plan_bounds_how_many_and_how_often(world: World) -> None:
     caller = OPERATOR.model_copy(update={"plan": "free"})
     with pytest.raises(Verdict, match=r"rebuild\.over_plan"):
