@@ -57,32 +57,30 @@ class RebuildWorkflow:
     @workflow.run
     async def run(self, start: m.LookInput) -> Look | None:
         """Look once. What was found is recorded, and shown by the schedule."""
-        found = await workflow.execute_activity(
-            m.FIND_FACTS,
-            m.FindFacts(schedule_id=start.schedule_id),
-            result_type=m.FactsFound,
-            start_to_close_timeout=policies.FIND_LIMIT,
-            retry_policy=policies.FAULTS,
-            summary="What is known",
-        )
-        if found.facts is None:
+        facts = await _facts(start.schedule_id)
+        look = None if facts is None else await self._look(facts)
+        if look is None:
             return None
-        look = await self._look(found.facts)
         await record_rebuild(start.schedule_id, RecordLook(look_id=workflow.info().run_id, look=look))
         workflow.set_current_details(f"**{look.outcome.replace('_', ' ').capitalize()}**: {look.summary}")
         return look
 
-    async def _look(self, facts: RebuildFacts) -> Look:
+    async def _look(self, facts: RebuildFacts) -> Look | None:
+        """Look, and start a build if there is need of one; nothing for a schedule that was deleted meanwhile."""
         if facts.building is not None:
-            return Look(
-                outcome="already_building", build_id=facts.building, summary=f"build {facts.building} is under way"
-            )
+            return _under_way(facts.building)
         compared = await self._compare(facts)
         if isinstance(compared, Look):
             return compared
         found = _unchanged(facts, compared) or _tried(facts, compared)
         if found is not None:
             return found
+        if workflow.patched("known-before-start"):  # to solve takes a while, and to wait for a host longer
+            known = await _facts(facts.schedule.schedule_id)
+            if known is None:
+                return None
+            if known.building is not None:
+                return _under_way(known.building)
         why = _why(facts, compared)
         build_id = await _start(facts, why)
         return Look(
@@ -109,6 +107,22 @@ class RebuildWorkflow:
         except ActivityError as error:
             return _failed(read_failure(error).problems)
         return _failed(compared.problems) if compared.problems else compared
+
+
+async def _facts(schedule_id: str) -> RebuildFacts | None:
+    found = await workflow.execute_activity(
+        m.FIND_FACTS,
+        m.FindFacts(schedule_id=schedule_id),
+        result_type=m.FactsFound,
+        start_to_close_timeout=policies.FIND_LIMIT,
+        retry_policy=policies.FAULTS,
+        summary="What is known",
+    )
+    return found.facts
+
+
+def _under_way(build_id: str) -> Look:
+    return Look(outcome="already_building", build_id=build_id, summary=f"build {build_id} is under way")
 
 
 async def _start(facts: RebuildFacts, why: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,6 +60,7 @@ class Past:
     found: CompareResult = field(default_factory=lambda: CompareResult(packages="p1", total=200))
     failures: list[Fault] = field(default_factory=list[Fault])
     meanwhile: list[AnyRebuildCommand] = field(default_factory=list[AnyRebuildCommand])
+    while_solving: Callable[[], Awaitable[None]] | None = None
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -112,6 +113,8 @@ class Past:
     async def compare_packages(self, request: CompareInput) -> CompareResult:
         if self.failures:
             raise self.failures.pop()
+        if self.while_solving is not None:
+            await self.while_solving()
         return self.found
 
 

@@ -14,7 +14,9 @@ from domain.errors import Fault
 from domain.rebuild.commands import ChangeSchedule, DeleteSchedule
 from domain.rebuild.decide import decide
 from domain.rebuild.inputs import Timing
+from domain.rebuild.names import temporal_id
 from tests.integration.workflows.rebuild_office import UPDATE, Office, open_office
+from tests.integration.workflows.test_vm_losses import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -121,6 +123,34 @@ async def test_a_build_under_way_is_not_joined_by_another(office: Office) -> Non
     office.past.building = "running"
     look = await office.look()
     assert (look.outcome, look.build_id) == ("already_building", "running")
+
+
+async def test_a_build_that_began_while_packages_were_solved_is_not_joined_by_another(office: Office) -> None:
+    async def somebody_builds() -> None:
+        office.past.building = "theirs"
+
+    office.past.found = CompareResult(packages="p2", total=200, changed=1, changes=(UPDATE,))
+    office.past.while_solving = somebody_builds
+    look = await office.look()
+    assert (look.outcome, look.build_id) == ("already_building", "theirs")
+    assert not office.past.builds.streams
+
+
+async def test_a_schedule_that_was_deleted_while_it_looked_starts_nothing(office: Office) -> None:
+    async def somebody_deletes() -> None:
+        await office.rebuilds.delete(office.past.state, DeleteSchedule(command_id="d", requested_by="me"))
+
+    office.past.found = CompareResult(packages="p2", total=200, changed=1, changes=(UPDATE,))
+    office.past.while_solving = somebody_deletes
+    await office.rebuilds.look_now(office.schedule_id)
+    looks = f'WorkflowType = "RebuildWorkflow" AND WorkflowId STARTS_WITH "{temporal_id(office.schedule_id)}"'
+
+    async def over() -> bool:
+        ended = f'{looks} AND ExecutionStatus = "Completed"'
+        return bool([run async for run in office.client.list_workflows(ended)])
+
+    await until(over)
+    assert not office.past.builds.streams
 
 
 async def test_a_mirror_that_does_not_answer_is_asked_again(office: Office) -> None:
