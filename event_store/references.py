@@ -35,7 +35,9 @@ UNION SELECT machine #>> '{image,digest}'
 _FATES = """
 SELECT build_id AS job_id, coalesce(state->>'plan', 'operator') AS plan, status = 'deleted' AS deleted,
        CASE WHEN status IN ('completed', 'cancelled', 'deleted')
-              OR (status = 'failed' AND NOT (state->'failure'->>'retryable')::boolean) THEN updated_at END AS ended_at
+              OR (status = 'failed' AND NOT (state->'failure'->>'retryable')::boolean)
+       THEN CASE WHEN status <> 'deleted' AND state->>'expired' IS NOT NULL
+            THEN (state->>'rested_at')::timestamptz ELSE updated_at END END AS ended_at
 FROM read_model.builds
 UNION ALL SELECT vm_id, state->>'plan', false, CASE WHEN status = 'deleted' THEN updated_at END FROM read_model.vms
 UNION ALL SELECT run_id, coalesce(state->>'account', 'operator'), false,

@@ -96,5 +96,5 @@ def _told_share(percent: float) -> float:
 def _elapsed(state: BuildState, now: datetime) -> float:
     if state.seconds is not None:
         return round(state.seconds, 1)
-    end = state.updated_at if state.status in RESTING else now
+    end = state.rested_at or state.updated_at if state.status in RESTING else now
     return round(max(0.0, (end - state.requested_at).total_seconds()), 1)

@@ -55,7 +55,8 @@ class BuildState(Value):
     """One build. `version` is the number of its events.
 
     `lock` is the earlier build's that this one builds again. `retries` are the ids of the newest commands that it went
-    on after. `deleted` says that somebody deleted it, `expired` that its artifacts are only known by name any more.
+    on after. `rested_at` is when it last came to its end or failed, whatever became of it later. `deleted` says that
+    somebody deleted it, `expired` that its artifacts are only known by name any more.
     """
 
     build_id: str
@@ -80,6 +81,7 @@ class BuildState(Value):
     steps: tuple[StepState, ...] = ()
     reports: tuple[VerificationReport, ...] = ()
     verified_at: datetime | None = None
+    rested_at: datetime | None = None
     artifacts: tuple[Artifact, ...] = ()
     failure: Failure | None = None
     deleted: Removal | None = None
@@ -161,7 +163,7 @@ def _step_started(state: BuildState, event: e.StepStarted) -> Change:
     others = tuple(s for s in state.steps if s.step != event.step)
     status = "testing" if event.step in TESTING_STEPS else "building"
     host = state.host if event.host is None else event.host
-    return {"steps": (*others, started), "status": status, "failure": None, "host": host}
+    return {"steps": (*others, started), "status": status, "failure": None, "host": host, "rested_at": None}
 
 
 def _step_completed(state: BuildState, event: e.StepCompleted) -> Change:
@@ -178,7 +180,7 @@ def _published(_: BuildState, event: e.ArtifactsPublished) -> Change:
 
 
 def _completed(_: BuildState, event: e.BuildCompleted) -> Change:
-    return {"status": "completed", "seconds": event.seconds}
+    return {"status": "completed", "seconds": event.seconds, "rested_at": event.at}
 
 
 def _with_step(steps: tuple[StepState, ...], step: StepName, change: Change) -> tuple[StepState, ...]:
@@ -199,7 +201,7 @@ def _failed(state: BuildState, event: e.BuildFailed) -> Change:
         step=event.step, kind=event.kind, problems=event.problems, retryable=True, retry_until=event.retry_until
     )
     steps = _with_step(_end_running(state.steps, "failed", event.at), event.step, {"status": "failed"})
-    return {"steps": steps, "status": "failed", "failure": failure}
+    return {"steps": steps, "status": "failed", "failure": failure, "rested_at": event.at}
 
 
 def _retried(state: BuildState, event: e.BuildRetried) -> Change:
@@ -208,6 +210,7 @@ def _retried(state: BuildState, event: e.BuildRetried) -> Change:
     return {
         "status": "pending",
         "failure": None,
+        "rested_at": None,
         "generation": event.generation,
         "steps": tuple(s for s in state.steps if s.status == "completed" and s.step not in again),
         "retries": (*state.retries, event.command_id)[-_RETRIES_KEPT:],
@@ -216,7 +219,8 @@ def _retried(state: BuildState, event: e.BuildRetried) -> Change:
 
 def _cancelled(state: BuildState, event: e.BuildCancelled) -> Change:
     steps = _end_running(state.steps, "cancelled", event.at)
-    return {"steps": steps, "status": "cancelled", "cancel_reason": event.reason}
+    rested_at = state.rested_at or event.at  # one that was parked had come to rest when it failed
+    return {"steps": steps, "status": "cancelled", "cancel_reason": event.reason, "rested_at": rested_at}
 
 
 def _closed(state: BuildState, _: e.RetryWindowClosed) -> Change:

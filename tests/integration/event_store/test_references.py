@@ -96,6 +96,20 @@ async def test_a_blob_is_referred_to_by_builds_machines_and_uploads(database: Mi
     assert (await reads.references()).digests == {A, C, D}
 
 
+async def test_evidence_is_kept_from_the_end_of_a_build_and_not_from_when_its_files_expired(
+    database: Migrated, log: EventLog
+) -> None:
+    build, reads = built(log, A), ReferenceReads(database.owner_url)
+    later = {"build_id": str(build), "org_id": "org-a"}
+    append(log, ArtifactsExpired.model_validate({**later, "at": START + timedelta(days=90), "reason": "old"}))
+    await shown(database)
+    assert (await reads.references()).jobs[str(build)].ended_at == START + timedelta(minutes=1)
+    gone = {"at": START + timedelta(days=100), "requested_by": "me", "reason": "old"}
+    append(log, BuildDeleted.model_validate({**later, **gone}))
+    await shown(database)
+    assert (await reads.references()).jobs[str(build)].ended_at == START + timedelta(days=100)
+
+
 def build_again(log: EventLog, lock: str) -> UUID:
     build_id = uuid4()
     asked = BuildRequest(

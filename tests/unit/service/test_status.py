@@ -76,6 +76,29 @@ async def test_a_version_that_is_passed_already_is_not_waited_for(world: World) 
     assert world.reads.waits == []
 
 
+LATER = {"build_id": ID, "org_id": "local", "at": NOW + timedelta(days=7)}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        (e.RetryWindowClosed.model_validate(LATER),),
+        (e.BuildCancelled.model_validate({**LATER, "requested_by": "me", "reason": "no"}),),
+        (e.RetryWindowClosed.model_validate(LATER), e.ArtifactsExpired.model_validate({**LATER, "reason": "old"})),
+    ],
+)
+async def test_what_becomes_of_a_build_after_its_end_is_not_time_that_it_took(
+    world: World, later: tuple[e.BuildEvent, ...]
+) -> None:
+    world.build(started("resolve"), failed(ID), build_id=ID)
+    before = await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
+    world.reads.apply(*later)
+    after = await get_build_status(world.factory, OPERATOR, ID, StatusQuery())
+    assert before.progress is not None
+    assert after.progress is not None
+    assert after.progress.elapsed_seconds == before.progress.elapsed_seconds
+
+
 @pytest.mark.parametrize(
     "last",
     [
