@@ -1,8 +1,10 @@
 """The launcher's refusals. That it prepares a bare Debian is seen in CI, which starts with it."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,21 @@ def test_a_prepared_checkout_is_started_at_once_from_any_folder(checkout: Path, 
     done = launch(checkout, OPENFACTORY_PYTHON=str(shows))
     assert done.stdout == f"{checkout} -P -m cli --help\n"
     assert done.stderr == ""
+
+
+def test_an_environment_that_is_half_changed_is_that_of_no_version(checkout: Path) -> None:
+    lock = hashlib.sha256((checkout / "requirements-bootstrap.lock").read_bytes()).hexdigest()
+    venv = checkout / ".venv"
+    for folder in ("bin", "bootstrap/bin"):
+        (venv / folder).mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    (venv / ".bootstrapped").write_text(f"{lock} {sys.version_info[0]}.{sys.version_info[1]}\n")
+    (venv / ".prepared").write_text("of the version before\n")
+    script(venv / "bootstrap" / "bin" / "uv", "exit 1")
+    done = launch(checkout, OPENFACTORY_PYTHON=sys.executable, PIP_CONFIG_FILE=os.devnull)
+    assert done.returncode == 1
+    assert "could not be installed" in done.stderr
+    assert not (venv / ".prepared").exists()
 
 
 def test_it_is_a_plain_shell_script(checkout: Path) -> None:
