@@ -1,7 +1,7 @@
 """The workflow of one upload: from its announcement to an image that can be booted, or to nothing."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows import policies
 from workflows.image_models import DeleteImageCommand, ForgetInput, ImageInput, ImageOutcome
@@ -61,7 +61,7 @@ class ImageWorkflow:
 
     @workflow.signal
     def delete(self, command: DeleteImageCommand | None = None) -> None:
-        """Forget the upload; one that is being checked is forgotten afterwards."""
+        """Forget the upload, also one that is being checked."""
         self._delete = self._delete or command or DeleteImageCommand()
 
     async def _imported(self) -> tuple[Problem, ...]:
@@ -80,20 +80,30 @@ class ImageWorkflow:
         await record_image(self._request.image_id, ReceiveImage())
         self._state("checking")
         try:
-            imported = await workflow.execute_activity(
-                "import_image",
-                ImportInput(request=self._request),
-                result_type=ImportResult,
-                task_queue=policies.IMAGING_QUEUE,
-                start_to_close_timeout=policies.IMPORT_LIMIT,
-                heartbeat_timeout=policies.HEARTBEAT,
-                retry_policy=policies.FAULTS,
-                summary=f"Check {self._request.name}",
-            )
+            imported = await self._import()
         except ActivityError as error:
-            return read_failure(error).problems
+            deleted = self._delete is not None and is_cancelled_exception(error)
+            return () if deleted else read_failure(error).problems
         await record_image(self._request.image_id, AcceptImage(virtual_bytes=imported.virtual_bytes))
         return ()
+
+    async def _import(self) -> ImportResult:
+        """Have a host check the bytes: after a fault again, for a day; who deletes the image does not wait for that."""
+        work = workflow.start_activity(
+            "import_image",
+            ImportInput(request=self._request),
+            result_type=ImportResult,
+            task_queue=policies.IMAGING_QUEUE,
+            schedule_to_close_timeout=policies.UPLOAD_WINDOW,
+            start_to_close_timeout=policies.IMPORT_LIMIT,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policies.IMPORT,
+            summary=f"Check {self._request.name}",
+        )
+        await workflow.wait_condition(lambda: work.done() or self._delete is not None)
+        if not work.done() and workflow.patched("delete-ends-import"):
+            work.cancel()
+        return await work
 
     def _state(self, state: str) -> None:
         update = policies.JOB_STATE.value_set(state)

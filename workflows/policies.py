@@ -63,6 +63,10 @@ RECORD_LIMIT = timedelta(seconds=15)
 UPLOAD_WINDOW = timedelta(days=1)
 """How long the bytes of an announced upload are awaited."""
 IMPORT_LIMIT = timedelta(hours=2)
+IMPORT = RetryPolicy(
+    initial_interval=timedelta(seconds=2), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=5)
+)
+"""For bytes that somebody has sent, perhaps for hours: no fault of the factory's has them sent again."""
 
 RUN_LIMIT = timedelta(hours=4)
 """How long a test run may take; its machines live no longer, whatever becomes of its workflow."""
