@@ -10,16 +10,28 @@ from domain.model import Value
 from domain.vm.spec import VmSpec
 
 _GIB: Final = 1024
+_KIB_BYTES: Final = 1 << 10
+_MIB_BYTES: Final = 1 << 20
 _HOUR: Final = 3600
 _SMALLEST_DISK: Final = 1 * _GIB
 
 
 class Rate(Value):
-    """How often one caller may ask: `burst` requests, then `per_second`; `at_once` bounds those that are open."""
+    """How often one caller may ask: `burst` requests, then `per_second`; `at_once` bounds those that are open.
+
+    What is sent is kept in log and histories for days, so `burst_bytes`, then `bytes_per_second` bound how much
+    it is. Who is given no other figures may send what a guest may.
+    """
 
     per_second: float
     burst: int
     at_once: int
+    bytes_per_second: int = 4 * _KIB_BYTES
+    burst_bytes: int = 4 * _MIB_BYTES
+
+
+def _usual_rate(bytes_per_second: int, burst_bytes: int) -> Rate:
+    return Rate(per_second=20, burst=200, at_once=64, bytes_per_second=bytes_per_second, burst_bytes=burst_bytes)
 
 
 class Allowance(Value):
@@ -47,7 +59,7 @@ class Plan(Value):
 
     name: str
     permissions: frozenset[Permission] = frozenset(Permission)
-    rate: Rate = Rate(per_second=20, burst=200, at_once=64)
+    rate: Rate
     allowance: Allowance | None = None
     vms: int
     memory: int
@@ -76,7 +88,13 @@ class Usage(Value):
 
 _OPERATOR = Plan(
     name="operator",
-    rate=Rate(per_second=500, burst=5000, at_once=1024),
+    rate=Rate(
+        per_second=500,
+        burst=5000,
+        at_once=1024,
+        bytes_per_second=64 * _MIB_BYTES,
+        burst_bytes=4096 * _MIB_BYTES,
+    ),
     vms=2000,
     memory=4096 * _GIB,
     cpus=4096,
@@ -116,6 +134,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
         ),
         "free": Plan(
             name="free",
+            rate=_usual_rate(32 * _KIB_BYTES, 32 * _MIB_BYTES),
             vms=3,
             memory=4 * _GIB,
             cpus=4,
@@ -133,6 +152,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
         ),
         "pro": Plan(
             name="pro",
+            rate=_usual_rate(256 * _KIB_BYTES, 128 * _MIB_BYTES),
             vms=20,
             memory=64 * _GIB,
             cpus=64,
@@ -150,6 +170,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
         ),
         "enterprise": Plan(
             name="enterprise",
+            rate=_usual_rate(1 * _MIB_BYTES, 512 * _MIB_BYTES),
             vms=200,
             memory=1024 * _GIB,
             cpus=1024,

@@ -44,7 +44,7 @@ def build_app(factory: Factory) -> Starlette:
             Middleware(KnownNamesOnly, factory=factory),
             Middleware(BearerAuth, factory=factory),
             Middleware(SealedSessions, factory=factory),
-            Middleware(SoundBodies),
+            Middleware(SoundBodies, factory=factory),
             Middleware(Batches, factory=factory),
         ],
         routes=[Route("/healthz", _alive), *stream.routes, *sse],

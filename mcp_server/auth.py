@@ -50,7 +50,7 @@ class BearerAuth:
                 await _answer(503, fault.problems[0], {"Retry-After": "2"})(scope, receive, send)
                 return
             except Verdict as verdict:
-                await _refused(verdict)(scope, receive, send)
+                await refused(verdict)(scope, receive, send)
                 return
             await self._pass_on(caller, scope, receive, send)
 
@@ -70,7 +70,8 @@ def network_of_scope(scope: Scope) -> str:
     return network_of(_address(scope, Headers(scope=scope)))
 
 
-def _refused(verdict: Verdict) -> Response:
+def refused(verdict: Verdict) -> Response:
+    """Make the answer to who may not come in: 429 with the time to wait to who sends too much, else 401."""
     problem = verdict.problems[0]
     if not isinstance(verdict, RateLimited):
         return _unauthorized(problem)

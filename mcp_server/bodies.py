@@ -10,6 +10,12 @@ import pydantic_core
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.errors import RateLimited
+from mcp_server.auth import OPEN, network_of_scope, refused
+from mcp_server.callers import caller_of_scope
+from service.door import sent
+from service.factory import Factory
+
 LONGEST_BODY: Final = 2 << 20
 """In bytes: a recipe has 256 KiB at most, and JSON within JSON may double it more than once."""
 _MOST_READ: Final = 16 * LONGEST_BODY
@@ -18,10 +24,14 @@ _INVALID_REQUEST: Final = -32600
 
 
 class SoundBodies:
-    """Answers what cannot be a call before anything looks at it. Pure ASGI: answers are streamed."""
+    """Answers what cannot be a call, or is too much for its caller, before anything looks at it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Pure ASGI: answers are streamed.
+    """
+
+    def __init__(self, app: ASGIApp, factory: Factory) -> None:
         self._app = app
+        self._factory = factory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a request with its body, which was read."""
@@ -29,11 +39,22 @@ class SoundBodies:
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
-        fault = _fault_of(body)
+        fault = self._too_much(scope, body) or _fault_of(body)
         if fault is not None:
             await fault(scope, receive, send)
             return
         await self._app(scope, WholeBody(body or b"", receive), send)
+
+    def _too_much(self, scope: Scope, body: bytes | None) -> Response | None:
+        """Charge a body. One that is refused for its length is read and dropped, and costs nothing."""
+        if body is None or scope["path"] in OPEN:
+            return None
+        network = network_of_scope(scope)
+        try:
+            sent(self._factory, caller_of_scope(scope), len(body), network=network, place=scope["path"])
+        except RateLimited as limited:
+            return refused(limited)
+        return None
 
 
 class WholeBody:

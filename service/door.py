@@ -47,6 +47,20 @@ def entered(factory: Factory, caller: Caller, *, network: str, place: str) -> Ge
         yield
 
 
+def sent(factory: Factory, caller: Caller, size: int, *, network: str, place: str) -> None:
+    """Count the bytes of a request whose caller is known.
+
+    Raises:
+        RateLimited: there are too many.
+
+    """
+    try:
+        factory.limits.sent(caller, size, network)
+    except RateLimited as limited:
+        factory.denials.note(Denial(limited.code, place, caller.org_id, caller.subject, network))
+        raise
+
+
 def bearer(header: str | None) -> str | None:
     """Read the credential of an `Authorization` header (RFC 6750)."""
     scheme, _, credential = (header or "").partition(" ")

@@ -21,14 +21,25 @@ class Buckets:
 
     def take(self, name: str, rate: Rate) -> float:
         """Take one token and answer 0, or take none and answer in how many seconds there is one."""
+        return self._take(name, 1, rate.burst, rate.per_second)
+
+    def take_bytes(self, name: str, rate: Rate, size: int) -> float:
+        """Take one token for each byte; as `take`. What is larger than the bucket takes a full one."""
+        return self._take(f"bytes, {name}", min(size, rate.burst_bytes), rate.burst_bytes, rate.bytes_per_second)
+
+    def give_bytes_back(self, name: str, rate: Rate, size: int) -> None:
+        """Put back what was taken for something that was refused after all."""
+        self.take_bytes(name, rate, -size)
+
+    def _take(self, name: str, wanted: int, burst: int, per_second: float) -> float:
         now = self._clock()
-        level, seen = self._levels.pop(name, (float(rate.burst), now))
-        level = min(float(rate.burst), level + (now - seen) * rate.per_second)
-        taken = level >= 1
-        self._levels[name] = (level - 1 if taken else level, now)
+        level, seen = self._levels.pop(name, (float(burst), now))
+        level = min(float(burst), level + (now - seen) * per_second)
+        taken = level >= wanted
+        self._levels[name] = (level - wanted if taken else level, now)
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
-        return 0.0 if taken else (1 - level) / rate.per_second
+        return 0.0 if taken else (wanted - level) / per_second
 
     def room(self, name: str, rate: Rate) -> bool:
         """Tell whether one more request may be open."""

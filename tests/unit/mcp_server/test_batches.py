@@ -63,6 +63,19 @@ async def test_what_holds_for_the_whole_request_is_answered_once(world: World) -
     assert "error" in answer
 
 
+async def test_a_batch_counts_with_all_its_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def counted(_caller: Caller, size: int, _network: str) -> None:
+        sizes.append(size)
+
+    monkeypatch.setattr(world.factory.limits, "sent", counted)
+    status, _ = await asked(world, [message("ping", number, _meta={"x": "y" * 10_000}) for number in range(5)])
+    assert status == 200
+    [size] = sizes
+    assert size > 50_000
+
+
 async def test_each_message_counts_as_a_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     entries: list[str] = []
     limits = world.factory.limits

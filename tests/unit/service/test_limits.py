@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.caller import Caller
 from domain.errors import RateLimited
 from domain.plan import Rate, plan_of
 from service.admission.buckets import Buckets
@@ -9,7 +10,8 @@ from service.admission.networks import network_of
 from service.limits import GUESTS_OF_A_NETWORK, STRANGERS, Limits
 from tests.fakes.factory import GUEST, OPERATOR, READER
 
-RATE = Rate(per_second=2, burst=3, at_once=2)
+RATE = Rate(per_second=2, burst=3, at_once=2, bytes_per_second=10, burst_bytes=100)
+GUEST_RATE = plan_of("guest").rate
 
 
 class Clock:
@@ -51,6 +53,42 @@ def test_buckets_do_not_share_and_only_the_latest_are_remembered(clock: Clock) -
     assert buckets.take("a", RATE) > 0
     assert buckets.take("d", RATE) == 0
     assert [buckets.take("c", RATE) for _ in range(3)] == [0, 0, 0]  # was forgotten, so it is full again
+
+
+def test_bytes_have_a_bucket_of_their_own_and_what_is_larger_than_it_takes_a_full_one(clock: Clock) -> None:
+    buckets = Buckets(clock)
+    assert [buckets.take_bytes("a", RATE, size) for size in (60, 60, 40, 1)] == [0, 2, 0, 0.1]
+    assert buckets.take("a", RATE) == 0
+    clock.now += 9
+    assert buckets.take_bytes("a", RATE, 10**9) == 1
+    clock.now += 1
+    assert [buckets.take_bytes("a", RATE, size) for size in (10**9, 1)] == [0, 0.1]
+
+
+def test_a_caller_who_sends_too_much_is_told_when_to_come_back(limits: Limits, clock: Clock) -> None:
+    limits.sent(GUEST, GUEST_RATE.burst_bytes, "192.0.2.1")
+    with pytest.raises(RateLimited, match="bytes a second") as refused:
+        limits.sent(GUEST, 10 * GUEST_RATE.bytes_per_second, "192.0.2.1")
+    assert (refused.value.code, refused.value.retry_after) == ("rate.limited", 10)
+    assert refused.value.problems[0].retryable
+    assert "send less" in str(refused.value.problems[0].next)
+    limits.sent(OPERATOR, 1 << 30, "192.0.2.1")
+    clock.now += 10
+    limits.sent(GUEST, 10 * GUEST_RATE.bytes_per_second, "192.0.2.1")
+
+
+def test_guests_of_one_network_share_its_bytes_and_lose_none_of_their_own_to_a_refusal(
+    limits: Limits, clock: Clock
+) -> None:
+    def guest(number: int) -> Caller:
+        return GUEST.model_copy(update={"org_id": f"guest-{number}", "subject": f"guest {number}"})
+
+    most = GUEST_RATE.burst_bytes
+    for number in range(GUESTS_OF_A_NETWORK.burst_bytes // most):
+        limits.sent(guest(number), most, "192.0.2.1")
+    with pytest.raises(RateLimited, match="your address"):
+        limits.sent(guest(-1), most, "192.0.2.1")
+    limits.sent(guest(-1), most, "198.51.100.1")
 
 
 def test_a_caller_who_asks_too_much_is_told_when_to_come_back(limits: Limits, clock: Clock) -> None:
