@@ -10,7 +10,9 @@ from mcp_server.callers import CallerOf
 from service.admission.denials import Denial
 from service.factory import Factory
 
-_CODES: Final = frozenset({"permission.denied", "build.quota", "vm.quota", "vm.over_plan", "snapshot.quota"})
+_CODES: Final = frozenset(
+    {"permission.denied", "rate.limited", "build.quota", "vm.quota", "vm.over_plan", "snapshot.quota"}
+)
 _LONGEST_NAME: Final = 64
 
 

@@ -31,16 +31,23 @@ async def understood(factory: Factory, caller: Caller, document: RecipeDocument)
     either. A built-in template goes before a saved recipe of its name.
 
     Raises:
-        Verdict: with every problem at once; `recipe.not_found` or `build.not_found` for a name.
+        Verdict: with every problem at once; `recipe.not_found` or `build.not_found` for a name, `RateLimited` for
+            one whose recipe is more than the caller may send now.
 
     """
     if isinstance(document, str):
         word = document.strip()
         if _NAME.fullmatch(word):
-            return await named_recipe(factory, caller, word)
+            return _as_if_sent(factory, caller, await named_recipe(factory, caller, word))
         if _BUILD.fullmatch(word):
-            return read_recipe(await recipe_of_build(factory, caller, word))
+            return _as_if_sent(factory, caller, read_recipe(await recipe_of_build(factory, caller, word)))
     return read_recipe(document)
+
+
+def _as_if_sent(factory: Factory, caller: Caller, recipe: Recipe) -> Recipe:
+    """Charge what a name stands for: it is written down again as a whole, however short the call was."""
+    factory.limits.sent(caller, len(canonical_json(canonical_recipe(recipe))))
+    return recipe
 
 
 async def may_have_meant(

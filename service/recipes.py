@@ -3,7 +3,7 @@
 from domain.budget import REPLY_BYTES, VIEW_BYTES, size_of, that_fit
 from domain.caller import Caller
 from domain.canonical import digest
-from domain.errors import Verdict
+from domain.errors import RateLimited, Verdict
 from domain.recipe.defaults import default_packages
 from domain.recipe.schema import Recipe
 from domain.saved_recipe.state import SavedRecipeState
@@ -110,6 +110,8 @@ async def validate_recipe(factory: Factory, caller: Caller, document: RecipeDocu
     require(caller, "validate_recipe")
     try:
         recipe = await understood(factory, caller, document)
+    except RateLimited:
+        raise  # it says nothing of the recipe
     except Verdict as verdict:
         return _short(ValidationView(valid=False, problems=verdict.problems))
     return _short(await judged(factory, recipe))

@@ -8,13 +8,14 @@ import pytest
 from domain.artifacts import LOCK, Artifact, Blob
 from domain.build import events as e
 from domain.errors import Problem, Verdict
+from domain.plan import plan_of
 from domain.recipe.schema import MAX_BYTES
 from service.admission.credentials import OPERATOR
 from service.build_create import BuildWishes, create_build
 from service.recipe_commands import SaveWish, delete_recipe, save_recipe
 from service.recipe_customize import customize_recipe
 from service.recipes import get_recipe, list_categories, list_recipes, validate_recipe
-from tests.fakes.factory import NOW, STRANGER, World, failed, recipe_document
+from tests.fakes.factory import GUEST, NOW, STRANGER, World, failed, recipe_document
 
 MINE: dict[str, Any] = {**recipe_document(), "name": "mine"}
 BUILD = "11111111-1111-4111-8111-111111111111"
@@ -79,6 +80,18 @@ async def test_a_repeat_is_known_by_what_was_said_not_by_what_stayed_as_it_was_m
     assert (again.replayed, again.description) == (True, "web")
     reused = await refused(save_recipe(world.factory, OPERATOR, MINE, SaveWish(description="web"), request_key="k"))
     assert reused.code == "request_key.reused"
+
+
+async def test_a_recipe_that_is_named_counts_as_if_it_were_sent(world: World) -> None:
+    large = {**MINE, "startupScripts": [{"name": f"s{number}", "script": "y" * 60_000} for number in range(4)]}
+    await save_recipe(world.factory, GUEST, large, SaveWish())
+    for _ in range(plan_of("guest").rate.burst_bytes // 240_000):
+        await validate_recipe(world.factory, GUEST, "mine")
+    taken = len(world.workflows.validated)
+    for ask in (validate_recipe, customize_recipe):
+        assert (await refused(ask(world.factory, GUEST, "mine"))).code == "rate.limited"
+    assert len(world.workflows.validated) == taken
+    await validate_recipe(world.factory, GUEST, MINE)
 
 
 async def test_a_new_recipe_has_nothing_of_a_deleted_one(world: World) -> None:
