@@ -54,7 +54,7 @@ class Plan(Value):
     without an `allowance`; one that has it has no persistent machines. So many days after its end a job's images and
     files are removed (`artifacts_days`), and its log, evidence and history (`evidence_days`); without a number they
     are kept until somebody deletes them. `builds` run at a time, `queued_builds` wait for that. `schedules` look for
-    updates of packages, no oftener than each `shortest_rebuild`.
+    updates of packages, no oftener than each `shortest_rebuild`. So many `recipes` are kept under a name.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Plan(Value):
     queued_builds: int
     schedules: int
     shortest_rebuild: int
+    recipes: int
 
 
 class Usage(Value):
@@ -107,6 +108,7 @@ _OPERATOR = Plan(
     queued_builds=2000,
     schedules=1000,
     shortest_rebuild=_HOUR // 4,
+    recipes=100_000,
 )
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
@@ -131,6 +133,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             queued_builds=5,
             schedules=0,
             shortest_rebuild=24 * _HOUR,
+            recipes=20,
         ),
         "free": Plan(
             name="free",
@@ -149,6 +152,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             queued_builds=5,
             schedules=1,
             shortest_rebuild=24 * _HOUR,
+            recipes=50,
         ),
         "pro": Plan(
             name="pro",
@@ -167,6 +171,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             queued_builds=100,
             schedules=20,
             shortest_rebuild=6 * _HOUR,
+            recipes=500,
         ),
         "enterprise": Plan(
             name="enterprise",
@@ -184,6 +189,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             queued_builds=1000,
             schedules=200,
             shortest_rebuild=_HOUR,
+            recipes=5000,
         ),
     }
 )
@@ -298,6 +304,20 @@ def check_schedules(plan: Plan, held: int) -> tuple[Problem, ...]:
         next="Call create_build whenever the image is to be made anew."
         if none
         else "Delete one that is no longer needed (list_rebuild_schedules shows them).",
+    )
+    return (problem,)
+
+
+def check_recipes(plan: Plan, held: int) -> tuple[Problem, ...]:
+    """Tell whether one more recipe may be kept."""
+    if held < plan.recipes:
+        return ()
+    problem = Problem(
+        code="recipe.quota",
+        message=f"The plan {plan.name} allows {plan.recipes} saved recipes, and there are {held}.",
+        path="recipes",
+        next="Delete one that is no longer needed (delete_recipe; list_recipes shows them), or replace one: save under "
+        "its name with expected_version.",
     )
     return (problem,)
 

@@ -11,7 +11,7 @@ from service.admission.denials import Denial
 from service.factory import Factory
 
 _CODES: Final = frozenset(
-    {"permission.denied", "rate.limited", "build.quota", "vm.quota", "vm.over_plan", "snapshot.quota"}
+    {"permission.denied", "rate.limited", "build.quota", "recipe.quota", "vm.quota", "vm.over_plan", "snapshot.quota"}
 )
 _LONGEST_NAME: Final = 64
 

@@ -6,6 +6,7 @@ from domain.caller import Caller
 from domain.canonical import digest
 from domain.errors import Fault, Verdict
 from domain.model import Value
+from domain.plan import check_recipes, plan_of
 from domain.saved_recipe.commands import AnyRecipeCommand, DeleteRecipe, SaveRecipe
 from domain.saved_recipe.decide import refuse_reuse
 from domain.saved_recipe.inputs import DEFAULT_CATEGORY, RecipeContent
@@ -36,7 +37,7 @@ async def save_recipe(
     while it cannot be built.
 
     Raises:
-        Verdict: everything that is wrong with the recipe, `recipe.built_in`, `recipe.exists`,
+        Verdict: everything that is wrong with the recipe, `recipe.built_in`, `recipe.exists`, `recipe.quota`,
             `recipe.version_conflict` or `request_key.reused`.
 
     """
@@ -67,6 +68,8 @@ async def save_recipe(
     if state is not None and (done := state.done(command.command_id)) is not None:
         refuse_reuse(done, command)
         return _view(state).model_copy(update={"replayed": True})
+    if known is None:
+        await _refuse_too_many(factory, caller)
     return await _commanded(factory, caller, recipe_id, command, content)
 
 
@@ -136,6 +139,13 @@ def _refuse_built_in(factory: Factory, name: str, advice: str) -> None:
         raise Verdict.because(
             "recipe.built_in", f"`{name}` is a built-in template.", path="name", value=name, next=advice
         )
+
+
+async def _refuse_too_many(factory: Factory, caller: Caller) -> None:
+    async with factory.reads.org(caller.org_id) as reads:
+        problems = check_recipes(plan_of(caller.plan), await reads.saved_recipes.count())
+    if problems:
+        raise Verdict(*problems)
 
 
 def _command_id(factory: Factory, tool: str, recipe_id: str, request_key: str | None) -> str:

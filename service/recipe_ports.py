@@ -22,6 +22,10 @@ class SavedRecipeReads(Protocol):
         """Return the names that begin like this of recipes that are there, in their order, at most so many."""
         ...
 
+    async def count(self) -> int:
+        """Count the recipes that are there."""
+        ...
+
     async def categories(self) -> Mapping[str, int]:
         """Count the recipes that are there, by category."""
         ...

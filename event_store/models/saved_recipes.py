@@ -89,6 +89,14 @@ class SavedRecipeQueries:
         )
         return tuple(str(row["name"]) for row in await found.fetchall())
 
+    async def count(self) -> int:
+        """Count the recipes that are there."""
+        found = await self._connection.execute(
+            "SELECT count(*) AS held FROM read_model.saved_recipes WHERE NOT deleted"
+        )
+        row = await found.fetchone()
+        return 0 if row is None else int(row["held"])
+
     async def categories(self) -> dict[str, int]:
         """Count the recipes that are there, by category."""
         found = await self._connection.execute(

@@ -41,6 +41,9 @@ class FakeSavedRecipeReads:
     async def names(self, beginning: str, *, limit: int) -> tuple[str, ...]:
         return tuple(s.name for s in self._mine if not s.deleted and s.name.startswith(beginning))[:limit]
 
+    async def count(self) -> int:
+        return sum(not state.deleted for state in self._mine)
+
     async def categories(self) -> dict[str, int]:
         there = [state.content.category for state in self._mine if not state.deleted]
         return {category: there.count(category) for category in sorted(set(there))}

@@ -67,6 +67,7 @@ async def test_recipes_are_listed_by_name_and_category_to_their_own_organization
         assert await recipes.names("c", limit=2) == ("c",)
         assert await recipes.names("g", limit=2) == ()
         assert await recipes.categories() == {"lab": 1, "own": 2}
+        assert await recipes.count() == 3
         deleted = await recipes.get(ids["gone"])
         assert deleted is not None
         assert (deleted.deleted, await recipes.version(ids["gone"])) == (True, 2)

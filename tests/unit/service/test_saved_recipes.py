@@ -94,6 +94,23 @@ async def test_a_recipe_that_is_named_counts_as_if_it_were_sent(world: World) ->
     await validate_recipe(world.factory, GUEST, MINE)
 
 
+async def test_a_plan_allows_so_many_recipes_and_one_that_is_there_can_be_replaced(world: World) -> None:
+    most = plan_of("guest").recipes
+    for number in range(most):
+        await save_recipe(world.factory, GUEST, {**MINE, "name": f"r{number}"}, SaveWish(), request_key=f"k{number}")
+    full = await refused(save_recipe(world.factory, GUEST, MINE, SaveWish()))
+    assert (full.code, str(most) in full.problems[0].message) == ("recipe.quota", True)
+    assert "delete_recipe" in str(full.problems[0].next)
+    again = await save_recipe(world.factory, GUEST, {**MINE, "name": "r0"}, SaveWish(), request_key="k0")
+    assert again.replayed
+    changed = {**MINE, "name": "r0", "packages": ["htop"]}
+    assert (await save_recipe(world.factory, GUEST, changed, SaveWish(expected_version=1))).version == 2
+    await delete_recipe(world.factory, GUEST, "r0")
+    assert (await save_recipe(world.factory, GUEST, MINE, SaveWish())).version == 1
+    assert (await refused(save_recipe(world.factory, GUEST, changed, SaveWish()))).code == "recipe.quota"
+    await save_recipe(world.factory, OPERATOR, MINE, SaveWish())
+
+
 async def test_a_new_recipe_has_nothing_of_a_deleted_one(world: World) -> None:
     await save_recipe(world.factory, OPERATOR, MINE, SaveWish(description="web", category="lab"))
     await delete_recipe(world.factory, OPERATOR, "mine")
