@@ -33,7 +33,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with open_factory(settings) as factory:
         runner = web.AppRunner(
-            build_app(factory, settings.mcp_url.rstrip("/")),
+            build_app(factory, settings.mcp_url.rstrip("/"), settings.trusted_proxies),
             access_log=None,  # paths hold download tokens
             handler_cancellation=True,
             shutdown_timeout=_DRAIN_SECONDS,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 
@@ -15,7 +16,7 @@ from console.guard import errors_in_words, known_names_only, safe_headers
 from console.guests import make_guest
 from console.html import Pages
 from console.jobs import jobs
-from console.keys import ASSETS, BOARD, CONSOLES, FACTORY, PAGES, UPSTREAM
+from console.keys import ASSETS, BOARD, CONSOLES, FACTORY, PAGES, PROXIES, UPSTREAM
 from console.mcp_proxy import McpProxy
 from console.state import StateBoard
 from console.uploads import upload
@@ -24,10 +25,11 @@ from service.factory import Factory
 _CONNECT_SECONDS = 2.0
 
 
-def build_app(factory: Factory, mcp_url: str) -> web.Application:
-    """Make the application for an open factory and the MCP server at `mcp_url`."""
+def build_app(factory: Factory, mcp_url: str, proxies: tuple[IPv4Network | IPv6Network, ...] = ()) -> web.Application:
+    """Make the application for an open factory and the MCP server at `mcp_url`, behind `proxies` that are trusted."""
     app = web.Application(middlewares=[errors_in_words, known_names_only])
     app[FACTORY] = factory
+    app[PROXIES] = proxies
     app[PAGES] = Pages(factory.version)
     app[ASSETS] = Assets()
     app.on_response_prepare.append(safe_headers)

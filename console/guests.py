@@ -4,6 +4,7 @@ import math
 
 from aiohttp import web
 
+from console.clients import address_of
 from console.html import Markup, Pages
 from console.keys import FACTORY, PAGES
 from console.problems import problem_response
@@ -20,7 +21,7 @@ async def make_guest(request: web.Request) -> web.Response:
     """Answer `POST /guest`, to people with a page and to programs with JSON."""
     factory = request.app[FACTORY]
     try:
-        made = await mint_guest(factory, network_of(request.remote), token=request.cookies.get(COOKIE))
+        made = await mint_guest(factory, network_of(address_of(request)), token=request.cookies.get(COOKIE))
     except RateLimited as limited:
         wait = {"Retry-After": str(math.ceil(limited.retry_after))}
         return problem_response(request, 429, limited.problems[0], wait)

@@ -4,6 +4,7 @@ import math
 
 from aiohttp import web
 
+from console.clients import address_of
 from console.keys import FACTORY
 from console.problems import problem_response
 from domain.errors import RateLimited, Verdict
@@ -17,7 +18,7 @@ _STATUS = {"permission.denied": 403}
 
 async def jobs(request: web.Request) -> web.Response:
     """Answer `GET /jobs` with `Authorization: Bearer …` or `X-Guest-Id: …`, as JSON."""
-    factory, network = request.app[FACTORY], network_of(request.remote)
+    factory, network = request.app[FACTORY], network_of(address_of(request))
     credential, guest = bearer(request.headers.get("Authorization")), request.headers.get("X-Guest-Id")
     try:
         caller = await known(factory, credential, guest, network=network, place=_PLACE)

@@ -1,5 +1,7 @@
 """Where the application keeps what its handlers share."""
 
+from ipaddress import IPv4Network, IPv6Network
+
 from aiohttp import ClientSession, web
 
 from console.assets import Assets
@@ -13,4 +15,5 @@ PAGES = web.AppKey("pages", Pages)
 UPSTREAM = web.AppKey("upstream", ClientSession)
 ASSETS = web.AppKey("assets", Assets)
 CONSOLES = web.AppKey("consoles", ConsoleBoard)
+PROXIES = web.AppKey("proxies", tuple[IPv4Network | IPv6Network, ...])
 BOARD = web.AppKey("board", StateBoard)

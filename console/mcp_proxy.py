@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from aiohttp import ClientError, ClientResponse, ClientSession, web
 from multidict import CIMultiDict
 
+from console.clients import address_of
 from console.keys import UPSTREAM
 from console.problems import problem_response
 from domain.errors import Problem
@@ -55,8 +56,8 @@ class McpProxy:
 
     async def _ask(self, session: ClientSession, request: web.Request) -> ClientResponse:
         headers = _forwarded(request.headers)
-        if request.remote:
-            headers["X-Forwarded-For"] = request.remote
+        if address := address_of(request):
+            headers["X-Forwarded-For"] = address
         return await session.request(
             request.method,
             f"{self._mcp_url}{_target(request)}",

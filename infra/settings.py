@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +51,8 @@ class Settings(Value):
     """All that can be configured.
 
     `allowed_hosts` are further names by which browsers and clients may call the factory. `egress_allow` are
-    private networks (CIDR) that guests may reach, which otherwise see public addresses only.
+    private networks (CIDR) that guests may reach, which otherwise see public addresses only. `trusted_proxies` are
+    who may say for whom they ask (X-Forwarded-For).
     What is `None` is embedded: `openfactory up` starts it, and tells its other parts where it is by
     setting the same variable for them. A host worker is never given the database's addresses.
     `relay_bind` is where a host's console relay listens (`address:port`, port 0 is any free one), `relay_url` how
@@ -73,6 +74,7 @@ class Settings(Value):
     libvirt_uri: str | None = None
     mcp_url: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     relay_bind: str = "127.0.0.1:0"
     relay_url: str | None = None
     relay_secret: SecretStr | None = None
@@ -133,6 +135,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         libvirt_uri=env.get("OPENFACTORY_LIBVIRT_URI") or None,
         mcp_url=env.get("OPENFACTORY_MCP_URL") or None,
         allowed_hosts=_hosts(env, "OPENFACTORY_ALLOWED_HOSTS"),
+        trusted_proxies=_proxies(env, "OPENFACTORY_TRUSTED_PROXIES"),
         relay_bind=_relay_bind(env),
         relay_url=(env.get("OPENFACTORY_RELAY_URL") or "").rstrip("/") or None,
         relay_secret=_relay_secret(env),
@@ -241,6 +244,20 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         raise Verdict.because(
             "settings.invalid", f"{name} must be IPv4 networks like 192.168.5.0/24: {error}", path=name
         ) from error
+
+
+def _proxies(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    words = env.get(name, "").replace(",", " ").split()
+    try:
+        networks = tuple(map(ip_network, words))
+    except ValueError as error:
+        raise Verdict.because(
+            "settings.invalid", f"{name} must be addresses or networks like 127.0.0.1 or fd00::/64: {error}", path=name
+        ) from error
+    if any(network.prefixlen == 0 for network in networks):
+        message = f"{name} trusts everybody, so that anybody could ask in another's name"
+        raise Verdict.because("settings.invalid", message, path=name, next="Name the addresses of your proxies.")
+    return networks
 
 
 def _hosts(env: Mapping[str, str], name: str) -> tuple[str, ...]:

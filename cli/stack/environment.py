@@ -87,7 +87,7 @@ class Environments:
         return {
             "OPENFACTORY_FRONT_DATABASE_URL": self._endpoints.front_url.get_secret_value(),
             "OPENFACTORY_ADMISSION_DATABASE_URL": self._endpoints.admission_url.get_secret_value(),
-            **self._copied(("OPENFACTORY_GUESTS", *_OF_RELAYS)),
+            **self._copied(("OPENFACTORY_GUESTS", "OPENFACTORY_TRUSTED_PROXIES", *_OF_RELAYS)),
         }
 
     def migration(self) -> dict[str, str]:

@@ -102,6 +102,11 @@ def test_the_callers_environment_does_not_leak_into_the_parts(home: Path, monkey
     assert not [n for n, p in stack(settings(home))[0].items() if "canary" in p.env.values()]
 
 
+def test_the_proxies_that_are_trusted_are_told_to_the_gateway(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENFACTORY_TRUSTED_PROXIES", "127.0.0.1")
+    assert stack(settings(home))[0]["gateway"].env["OPENFACTORY_TRUSTED_PROXIES"] == "127.0.0.1"
+
+
 def test_the_embedded_servers_listen_on_loopback_only(home: Path) -> None:
     parts, _ = stack(settings(home, OPENFACTORY_BIND="0.0.0.0"))  # noqa: S104 - what the public port may do
     for name in ("postgres", "temporal", "s3"):
