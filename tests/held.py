@@ -32,14 +32,16 @@ def held(database: str, temporal: str) -> list[str]:
             for row in connection.execute(query).fetchall()  # type: ignore[arg-type] # a constant
         ]
         live = {row[0] for row in connection.execute(_LIVE).fetchall()}  # type: ignore[arg-type] # as above
-        working = connection.execute(_WORKING).fetchall()  # type: ignore[arg-type] # as above
+        working = {row[0] for row in connection.execute(_WORKING).fetchall()}  # type: ignore[arg-type] # as above
     fleet = asyncio.run(fleet_of(temporal))
     leases, turns = sum(host.machines for host in fleet.hosts), sum(host.builds for host in fleet.hosts)
-    if leases > len(live):
-        found.append(f"{leases} leases are held for {len(live)} machines")
+    # Who waits holds nothing.
+    placed, begun = live - set(fleet.waiting), working - {place.build_id for place in fleet.places}
+    if leases > len(placed):
+        found.append(f"{leases} leases are held for {len(placed)} machines")
     found += [f"place in the queue for machines of {vm_id}" for vm_id in fleet.waiting if vm_id not in live]
-    if turns > len(working):
-        found.append(f"{turns} turns are held for {len(working)} builds")
+    if turns > len(begun):
+        found.append(f"{turns} turns are held for {len(begun)} builds")
     return found
 
 

@@ -48,6 +48,7 @@ _RESTING = {
     "builds": {"completed", "failed", "cancelled"},
     "vms": {"deleted", "stopped", "running", "failed", "lost"},
     "test_runs": {"passed", "failed", "error", "cancelled"},
+    "images": {"uploading", "ready", "rejected", "deleted"},  # whose bytes are awaited, for a day
 }
 _ENDS = frozenset(
     {"build.completed.v1", "build.cancelled.v1", "vm.deleted.v1", "test_run.finished.v1", "test_run.failed.v1"}
@@ -67,7 +68,7 @@ class Violation:
 
 @dataclass
 class Witness:
-    """Where the state of an embedded factory is. What was found right, and cannot change, is not looked at again."""
+    """Where the state of an embedded factory is. Of bytes that were found right only the number is looked at again."""
 
     home: Path
     seen: set[str] = field(default_factory=set[str])
@@ -217,7 +218,7 @@ def _name_of_what_happens_once(placed: StreamEvent) -> str:
 
 async def _digests(witness: Witness, streams: dict[str, list[StreamEvent]]) -> list[Violation]:
     published = {
-        artifact.blob.digest: job
+        artifact.blob.digest: (artifact.blob.bytes, job)
         for job, events in streams.items()
         if not any(isinstance(placed.event, ArtifactsExpired | BuildDeleted) for placed in events)
         for placed in events
@@ -227,11 +228,15 @@ async def _digests(witness: Witness, streams: dict[str, list[StreamEvent]]) -> l
     found: list[Violation] = []
     objects, deadline = witness.objects(), time.monotonic() + GRACE_SECONDS
     try:
-        for digest in published.keys() - witness.seen:
-            if await _patiently(partial(_digest_of, objects, f"blobs/{digest}"), deadline) == digest:
-                witness.seen.add(digest)
+        for digest, (size, job) in published.items():
+            key = f"blobs/{digest}"
+            there = await _patiently(partial(objects.stat, key), deadline)
+            if there is None or there.bytes != size:
+                found.append(Violation("digest", f"{key} is gone or has another length", job))
+            elif digest not in witness.seen and await _patiently(partial(_digest_of, objects, key), deadline) != digest:
+                found.append(Violation("digest", f"{key} has other bytes", job))
             else:
-                found.append(Violation("digest", f"blobs/{digest} has other bytes", published[digest]))
+                witness.seen.add(digest)
     finally:
         await objects.aclose()
     return found

@@ -31,10 +31,10 @@ async def _moment(lab: Laboratory, chance: random.Random) -> None:
 
 async def _killed(part: str, lab: Laboratory, chance: random.Random) -> str:
     await _moment(lab, chance)
-    lab.signal(part, signal.SIGKILL)
+    heard = lab.signal(part, signal.SIGKILL)
     await asyncio.sleep(0.2)
     await lab.ready(part)
-    return f"killed {part}"
+    return f"killed {part}" if heard else ""
 
 
 async def _at_point(part: str, points: tuple[str, ...], lab: Laboratory, chance: random.Random) -> str:
@@ -60,11 +60,11 @@ async def crashed_at(lab: Laboratory, part: str, orders: Orders) -> str:
 
 async def _stopped(part: str, lab: Laboratory, chance: random.Random) -> str:
     await _moment(lab, chance)
-    lab.signal(part, signal.SIGSTOP)
+    heard = lab.signal(part, signal.SIGSTOP)
     await asyncio.sleep(lab.beyond_heartbeat(part))
     lab.signal(part, signal.SIGCONT)
     await lab.ready(part)
-    return f"stopped {part} for {lab.beyond_heartbeat(part)} s"
+    return f"stopped {part} for {lab.beyond_heartbeat(part)} s" if heard else ""
 
 
 async def _full(disk: str, lab: Laboratory, chance: random.Random) -> str:
