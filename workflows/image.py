@@ -37,9 +37,10 @@ class ImageWorkflow:
             DiscardInput(image_id=image_id),
             result_type=DiscardResult,
             task_queue=policies.IMAGING_QUEUE,
+            schedule_to_close_timeout=policies.UPLOAD_WINDOW,
             start_to_close_timeout=policies.IMPORT_LIMIT,
             heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.FAULTS,
+            retry_policy=policies.IMPORT,
             summary="Remove the upload's parts",
         )
         if self._delete is not None:

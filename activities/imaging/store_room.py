@@ -72,7 +72,8 @@ class StoreRoom:
                 path=str(folder),
                 value=str(free),
                 next="See what could go with `openfactory gc --dry-run`, delete builds and machines that are no longer "
-                "needed (build-delete, vm delete) and run `openfactory gc`, or enlarge the disk. Then retry the build.",
+                "needed (build-delete, vm delete) and run `openfactory gc`, which leaves what was stored in the last "
+                "day; or enlarge the disk. Then retry the build.",
             )
 
     async def evict(self, *, dry_run: bool) -> Evicted:

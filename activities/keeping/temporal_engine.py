@@ -19,7 +19,7 @@ from domain.errors import Fault
 
 _RPC_LIMIT = timedelta(seconds=10)
 _LONGEST_REASON = 300
-_MOST_EARLY = 200
+_MOST_EARLY = 10_000  # more than may wait at a time; most of them are recorded by the next look
 _ENDS: Final[dict[WorkflowExecutionStatus, End]] = {
     WorkflowExecutionStatus.COMPLETED: "completed",
     WorkflowExecutionStatus.FAILED: "failed",

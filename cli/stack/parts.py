@@ -200,7 +200,7 @@ def _workers(e: Environments, embedded: frozenset[str]) -> tuple[Part, ...]:
             env=e.python("migrate") | e.migration() | e.temporal(),
             after=(*_FORKED, *_of(embedded, "postgres", "temporal")),
             probes=(Ends(),),
-            ready_seconds=120.0,
+            ready_seconds=3600.0,  # it makes the read models anew when their shape changed, of however many events
         ),
         Part(
             # By itself, because the embedded object store takes the longest to come up.

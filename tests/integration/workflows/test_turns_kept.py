@@ -14,7 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from domain.errors import Verdict
 from tests.integration.workflows.conftest import Build, Factory
 from tests.integration.workflows.test_build_queue import places, started, status, until_waiting
-from workflows import policies
+from workflows import policies, slot_rules
 from workflows.build import BuildWorkflow
 from workflows.commands import CancelCommand, RetryCommand
 from workflows.fleet import FleetWorkflow
@@ -29,7 +29,8 @@ _STEP = "resolve_recipe"
 
 @pytest.fixture(autouse=True)
 def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - autouse
-    """Lose a host after two seconds of silence."""
+    """Lose a host after two seconds of silence, and reach for who has a turn as often."""
+    monkeypatch.setattr(slot_rules, "CHECK_SECONDS", 2.0)
     monkeypatch.setattr(policies, "HOST_SILENCE", timedelta(seconds=2))
     monkeypatch.setattr(policies, "HEARTBEAT", timedelta(seconds=2))
     monkeypatch.setattr(policies, "SLOT_PICKUP", timedelta(seconds=3))
