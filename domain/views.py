@@ -28,7 +28,10 @@ RecipeSource = Literal["built-in", "saved"]
 
 
 class RecipeSummary(Value):
-    """A recipe in a list: a built-in template, or one of the organization's own, which has a version."""
+    """A recipe in a list: a built-in template, or one of the organization's own, which has a version.
+
+    One that was saved long ago may no longer be `valid`; get_recipe tells what is wrong with it.
+    """
 
     name: str
     source: RecipeSource = "built-in"
@@ -39,6 +42,7 @@ class RecipeSummary(Value):
     packages: int
     tests: int
     version: int | None = None
+    valid: bool = True
 
 
 class RecipeList(Value):
@@ -65,7 +69,8 @@ class RecipeCategories(Value):
 class RecipeDetail(Value):
     """One recipe: `recipe` is the canonical document, ready for create_build.
 
-    One that is too large for an answer is behind `recipe_url` instead, for an hour.
+    One that is too large for an answer is behind `recipe_url` instead, for an hour. With `problems` it is the document
+    as it was saved, which can be built no longer; `next` says what to do.
     """
 
     name: str
@@ -78,6 +83,8 @@ class RecipeDetail(Value):
     recipe_digest: str = ""
     recipe_url: str | None = None
     default_packages: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    next: str | None = None
 
 
 class SavedRecipeView(Value):

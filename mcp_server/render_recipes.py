@@ -34,7 +34,8 @@ def _recipes(view: RecipeList) -> Iterable[str]:
     for recipe in view.recipes:
         kind = recipe.source if recipe.version is None else f"saved, version {recipe.version}"
         words = " ".join(filter(None, (recipe.title and f"{recipe.title}.", one_row(recipe.description))))
-        yield f"{recipe.name} ({recipe.base_image}, {recipe.category}, {kind}): {words}"
+        doubt = "" if recipe.valid else ", no longer valid"
+        yield f"{recipe.name} ({recipe.base_image}, {recipe.category}, {kind}{doubt}): {words}"
     if view.next_cursor:
         yield f"More: call list_recipes with cursor={view.next_cursor}"
     yield "Call get_recipe with a name to see one, or create_build with recipe set to the name."
@@ -49,8 +50,13 @@ def _categories(view: RecipeCategories) -> Iterable[str]:
 def _recipe(view: RecipeDetail) -> Iterable[str]:
     version = f", saved, version {view.version}" if view.version is not None else ""
     yield f"{view.name}{version}: {view.title or one_row(view.description)}"
+    if view.problems:
+        yield "The recipe is no longer valid, and cannot be built as it is."
+        yield from (line for problem in view.problems for line in problem_lines(problem))
+        yield f"Next: {view.next}"
     yield _json(view.recipe) if view.recipe is not None else f"The recipe is too large to show: {view.recipe_url}"
-    yield f"Packages added to every such image: {', '.join(view.default_packages)}"
+    if view.default_packages:
+        yield f"Packages added to every such image: {', '.join(view.default_packages)}"
 
 
 def _validation(view: ValidationView) -> Iterable[str]:

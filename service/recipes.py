@@ -1,5 +1,7 @@
 """Recipes: the built-in templates and the organization's own, and judging one before anything is built."""
 
+from typing import Any, cast
+
 from domain.budget import REPLY_BYTES, VIEW_BYTES, size_of, that_fit
 from domain.caller import Caller
 from domain.canonical import digest
@@ -24,7 +26,6 @@ from service.recipe_source import (
     RecipeDocument,
     canonical_recipe,
     fits,
-    named_recipe,
     recipe_link,
     saved_recipe,
     understood,
@@ -35,6 +36,10 @@ from workflows.commands import ValidateInput
 MOST_RECIPES = 30
 _LISTED_CHARACTERS = 120
 _MOST_PROBLEMS = 20
+_MEND = (
+    "This factory takes the recipe no longer as it was saved: correct the problems, then call save_recipe with the "
+    "whole document and expected_version={version}."
+)
 
 
 async def list_recipes(
@@ -72,20 +77,29 @@ async def list_categories(factory: Factory, caller: Caller) -> RecipeCategories:
 
 
 async def get_recipe(factory: Factory, caller: Caller, name: str) -> RecipeDetail:
-    """Return one recipe with its canonical document.
+    """Return one recipe with its canonical document; a saved one that is valid no longer as it is, with its problems.
 
     Raises:
         Verdict: `recipe.not_found`.
 
     """
     require(caller, "get_recipe")
-    recipe = await named_recipe(factory, caller, name)
     if factory.catalog.has(name):
-        summary = _of_template(factory.catalog.get(name))
-    else:
-        saved = await saved_recipe(factory, caller, name)
-        summary = _of_saved(saved).model_copy(update={"description": saved.content.description})
-    document = canonical_recipe(recipe)
+        template = factory.catalog.get(name)
+        return await _detail(factory, _of_template(template), template.recipe)
+    saved = await saved_recipe(factory, caller, name)
+    summary = _of_saved(saved).model_copy(update={"description": saved.content.description})
+    try:
+        recipe = read_recipe(saved.content.document)
+    except Verdict as verdict:
+        shown = await _detail(factory, summary, saved.content.document)
+        wrong = that_fit([clipped(problem) for problem in verdict.problems[:_MOST_PROBLEMS]], VIEW_BYTES // 4)
+        return shown.model_copy(update={"problems": wrong, "next": _MEND.format(version=saved.version)})
+    return await _detail(factory, summary, recipe)
+
+
+async def _detail(factory: Factory, summary: RecipeSummary, recipe: Recipe | dict[str, Any]) -> RecipeDetail:
+    document = canonical_recipe(recipe) if isinstance(recipe, Recipe) else recipe
     small = fits(document)
     return RecipeDetail(
         name=summary.name,
@@ -97,7 +111,7 @@ async def get_recipe(factory: Factory, caller: Caller, name: str) -> RecipeDetai
         recipe=document if small else None,
         recipe_digest=digest(document),
         recipe_url=None if small else await recipe_link(factory, document),
-        default_packages=default_packages(recipe),
+        default_packages=default_packages(recipe) if isinstance(recipe, Recipe) else (),
     )
 
 
@@ -157,14 +171,29 @@ def _of_template(template: Template) -> RecipeSummary:
 
 
 def _of_saved(state: SavedRecipeState) -> RecipeSummary:
-    recipe = read_recipe(state.content.document)
+    """Summarise what is kept, which another release may have saved: one that is refused today hides no other."""
+    document = state.content.document
     return RecipeSummary(
         name=state.name,
         source="saved",
         category=state.content.category,
         description=clean_untrusted(state.content.description, _LISTED_CHARACTERS),
-        base_image=recipe.baseImage,
-        packages=len(recipe.packages),
-        tests=len(recipe.tests),
+        base_image=str(document.get("baseImage", ""))[:_LISTED_CHARACTERS],
+        packages=_entries(document, "packages"),
+        tests=_entries(document, "tests"),
         version=state.version,
+        valid=_is_valid(document),
     )
+
+
+def _entries(document: dict[str, Any], key: str) -> int:
+    found = document.get(key)
+    return len(cast("list[object]", found)) if isinstance(found, list) else 0
+
+
+def _is_valid(document: dict[str, Any]) -> bool:
+    try:
+        read_recipe(document)
+    except Verdict:
+        return False
+    return True

@@ -9,7 +9,7 @@ from cli.client import exits
 from cli.client.output import Output
 from cli.client.recipe_source import read_recipe
 from cli.client.tools import Tools
-from cli.client.words import plain, problem_text
+from cli.client.words import as_commands, plain, problem_text
 from domain.views import RecipeDetail, RecipeList, ValidationView, WhoAmI
 
 
@@ -46,7 +46,8 @@ async def show_recipes(session: Tools, output: Output, name: str | None, categor
     for column in ("name", "category", "base", "packages", "tests", "what it is"):
         table.add_column(column, justify="right" if column in {"packages", "tests"} else "left")
     for recipe in page.recipes:
-        saved = "" if recipe.version is None else f" (saved, version {recipe.version})"
+        doubt = "" if recipe.valid else ", no longer valid"
+        saved = "" if recipe.version is None else f" (saved, version {recipe.version}{doubt})"
         about = Text(recipe.title, style="bold").append_text(plain(f" {recipe.description}{saved}"))
         counts = (str(recipe.packages), str(recipe.tests))
         table.add_row(plain(recipe.name), plain(recipe.category), recipe.base_image, *counts, about)
@@ -65,6 +66,10 @@ async def _show_one(session: Tools, output: Output, name: str) -> int:
     detail = RecipeDetail.model_validate(answer, extra="ignore")
     # The document alone goes to standard output, so that it can be saved and changed.
     output.notes.print(plain(f"{detail.title}: {detail.description}"), soft_wrap=True)
+    for problem in detail.problems:
+        output.notes.print(problem_text(problem), soft_wrap=True)
+    if detail.next:
+        output.notes.print(plain(as_commands(detail.next)), soft_wrap=True)
     if detail.default_packages:
         output.notes.print(plain(f"Comes with: {', '.join(detail.default_packages)}", "dim"), soft_wrap=True)
     if detail.recipe is not None:

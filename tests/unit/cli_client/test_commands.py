@@ -175,6 +175,17 @@ async def test_a_template_is_printed_as_a_document_that_can_be_saved() -> None:
     assert json.loads(screen.out) == {"name": "demo"}
 
 
+async def test_a_saved_recipe_that_is_no_longer_valid_is_printed_with_its_problems_beside_it() -> None:
+    screen = Screen()
+    problems = [{"code": "recipe.unknown_key", "message": "Unknown key.", "path": "old"}]
+    detail: dict[str, object] = {"name": "mine", "description": "d", "default_packages": [], "recipe": {"old": 1}}
+    told = {**detail, "problems": problems, "next": "Correct it, then call save_recipe."}
+    await recipes.show_recipes(FakeTools(get_recipe=told), screen.output, "mine")
+    assert json.loads(screen.out) == {"old": 1}
+    assert "recipe.unknown_key" in screen.notes
+    assert "`openfactory recipe-save`" in screen.notes
+
+
 def log_view(*texts: str, cursor: str, end: bool, truncated: bool = False) -> dict[str, Any]:
     lines = [{"at": "2026-11-22T10:00:00Z", "step": "boot", "text": text} for text in texts]
     return {"build_id": BUILD_ID, "lines": lines, "next_cursor": cursor, "end": end, "truncated": truncated}

@@ -170,6 +170,30 @@ async def test_many_saved_recipes_come_in_pages(world: World) -> None:
     assert last.next_cursor is None
 
 
+async def test_a_saved_recipe_that_is_refused_today_is_listed_as_such_and_told_with_its_problems(world: World) -> None:
+    await save_recipe(world.factory, OPERATOR, {**MINE, "name": "fine"}, SaveWish())
+    await save_recipe(world.factory, OPERATOR, MINE, SaveWish(description="For me."))
+    document = {**MINE, "packages": {"now": "a mapping"}, "oldKey": 1}
+    _was_saved(world, "mine", document)
+    listed = {recipe.name: recipe for recipe in (await list_recipes(world.factory, OPERATOR)).recipes}
+    assert (listed["fine"].valid, listed["mine"].valid) == (True, False)
+    assert (listed["mine"].base_image, listed["mine"].packages) == (MINE["baseImage"], 0)
+    shown = await get_recipe(world.factory, OPERATOR, "mine")
+    assert (shown.recipe, shown.version, shown.description) == (document, 1, "For me.")
+    assert {problem.path for problem in shown.problems} == {"oldKey", "packages"}
+    assert "expected_version=1" in str(shown.next)
+    assert (await refused(create_build(world.factory, OPERATOR, "mine"))).code.startswith("recipe.")
+    assert (await save_recipe(world.factory, OPERATOR, MINE, SaveWish(expected_version=1))).version == 2
+
+
+def _was_saved(world: World, name: str, document: dict[str, Any]) -> None:
+    """Have a recipe be one that an earlier release took."""
+    for key, state in world.reads.saved_recipes.items():
+        if state.name == name:
+            content = state.content.model_copy(update={"document": document})
+            world.reads.saved_recipes[key] = state.model_copy(update={"content": content})
+
+
 async def test_a_recipe_is_customized_by_patch_and_edits_and_judged(world: World) -> None:
     view = await customize_recipe(
         world.factory,
