@@ -36,6 +36,8 @@ def _page(view: SchedulePage) -> Iterable[str]:
         yield "No rebuild schedules."
     for schedule in view.schedules:
         yield from _schedule(schedule)
+    if view.next_cursor:
+        yield f"More: call list_rebuild_schedules with cursor={view.next_cursor}"
 
 
 WRITERS: dict[type[BaseModel], Callable[[Any], Iterable[str]]] = {ScheduleView: _schedule, SchedulePage: _page}

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from domain.rebuild.commands import ChangeSchedule, CreateSchedule, DeleteSchedule
 from domain.rebuild.state import ScheduleState
+from event_store.models.rebuilds import ScheduleStatePage
 
 
 class RebuildReads(Protocol):
@@ -18,7 +19,7 @@ class RebuildReads(Protocol):
         """Count those that are not deleted."""
         ...
 
-    async def latest(self, limit: int) -> tuple[ScheduleState, ...]:
+    async def page(self, *, limit: int, cursor: str | None = None) -> ScheduleStatePage:
         """List those that are not deleted, newest first."""
         ...
 

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime
 
+from domain.budget import ROW_CHARACTERS
 from domain.caller import Caller
 from domain.errors import Fault, Verdict
 from domain.model import Value
@@ -19,7 +20,7 @@ from service.ids import derived_id, is_build_id
 from service.permissions import require
 from service.recipe_source import RecipeDocument, canonical_recipe, understood
 
-MOST_SCHEDULES = 50
+MOST_SCHEDULES = 30
 LONGEST_HOURS = 24 * 31
 _HOUR = 3600
 _SUMMARY = 600
@@ -83,12 +84,20 @@ async def create_rebuild_schedule(
     return await _shown(factory, met)
 
 
-async def list_rebuild_schedules(factory: Factory, caller: Caller, *, limit: int = 20) -> SchedulePage:
-    """List the organization's schedules, newest first, each with its last and its next look."""
+async def list_rebuild_schedules(
+    factory: Factory, caller: Caller, *, limit: int = 10, cursor: str | None = None
+) -> SchedulePage:
+    """List the organization's schedules, newest first, each with its last and its next look.
+
+    Raises:
+        Verdict: `cursor.invalid`.
+
+    """
     require(caller, "list_rebuild_schedules")
     async with factory.reads.org(caller.org_id) as reads:
-        states = await reads.rebuilds.latest(min(limit, MOST_SCHEDULES))
-    return SchedulePage(schedules=tuple(await asyncio.gather(*(_shown(factory, state) for state in states))))
+        page = await reads.rebuilds.page(limit=min(limit, MOST_SCHEDULES), cursor=cursor)
+    shown = await asyncio.gather(*(_shown(factory, state) for state in page.schedules))
+    return SchedulePage(schedules=tuple(map(_row, shown)), next_cursor=page.next_cursor)
 
 
 class ScheduleChange(Value):
@@ -241,8 +250,13 @@ async def _shown(factory: Factory, state: ScheduleState) -> ScheduleView:
     )
 
 
-def _cleaned(look: Look) -> Look:
-    return look.model_copy(update={"summary": clean_untrusted(look.summary, _SUMMARY)})
+def _row(view: ScheduleView) -> ScheduleView:
+    """Keep a list short: only the beginning of what the last look says."""
+    return view if view.last is None else view.model_copy(update={"last": _cleaned(view.last, ROW_CHARACTERS)})
+
+
+def _cleaned(look: Look, most: int = _SUMMARY) -> Look:
+    return look.model_copy(update={"summary": clean_untrusted(look.summary, most)})
 
 
 def _accepted(request: ScheduleRequest, version: int) -> ScheduleView:

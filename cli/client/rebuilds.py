@@ -23,7 +23,7 @@ ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="A schedule'
 Every = Annotated[float, typer.Option(min=0.25, help="How often to look, in hours.")]
 Jitter = Annotated[float | None, typer.Option(min=0, help="Each look comes up to so many minutes later.")]
 _SHORT_ID = 8
-_MOST = 50
+_MOST = 30
 
 rebuilds = typer.Typer(no_args_is_help=True, help="Build recipes again when their packages have updates.")
 
@@ -47,9 +47,14 @@ def schedule(
 
 
 @rebuilds.command("list", epilog=EPILOG)
-def list_(*, as_json: AsJson = False) -> None:
+def list_(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="How many, newest first.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before this one ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List schedules: what they found last, and when they look next."""
-    run(_list, as_json=as_json)
+    run(partial(list_schedules, limit=limit, cursor=cursor), as_json=as_json)
 
 
 @rebuilds.command("update", epilog=EPILOG)
@@ -86,8 +91,9 @@ async def delete_schedule(session: Tools, output: Output, *, given: str, yes: bo
     return await _change(session, output, tool="delete_rebuild_schedule", given=schedule_id, changes={})
 
 
-async def _list(session: Tools, output: Output) -> int:
-    answer = await session.call("list_rebuild_schedules", {"limit": _MOST})
+async def list_schedules(session: Tools, output: Output, *, limit: int, cursor: str | None) -> int:
+    """List schedules, newest first."""
+    answer = await session.call("list_rebuild_schedules", {"limit": limit, "cursor": cursor})
     if output.as_json:
         output.json(answer)
         return exits.OK
@@ -96,6 +102,8 @@ async def _list(session: Tools, output: Output) -> int:
         output.say("There are no rebuild schedules. Make one: openfactory rebuild schedule demo --every 24")
         return exits.OK
     output.out.print(_table(page))
+    if page.next_cursor:
+        output.say(f"More: openfactory rebuild list --cursor {page.next_cursor}")
     return exits.OK
 
 
@@ -111,10 +119,7 @@ async def _resolve(session: Tools, given: str) -> str:
     try:
         return str(uuid.UUID(given))
     except ValueError:
-        page = SchedulePage.model_validate(
-            await session.call("list_rebuild_schedules", {"limit": _MOST}), extra="ignore"
-        )
-    found = [s.schedule_id for s in page.schedules if s.schedule_id.startswith(given)]
+        found = [schedule_id for schedule_id in await _all(session) if schedule_id.startswith(given)]
     if len(found) == 1:
         return found[0]
     what = "No schedule" if not found else "More than one schedule"
@@ -125,6 +130,19 @@ async def _resolve(session: Tools, given: str) -> str:
             next="See openfactory rebuild list.",
         )
     )
+
+
+async def _all(session: Tools) -> list[str]:
+    """Name every schedule, from all pages: an old one has digits, too."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        answer = await session.call("list_rebuild_schedules", {"limit": _MOST, "cursor": cursor})
+        page = SchedulePage.model_validate(answer, extra="ignore")
+        found += [view.schedule_id for view in page.schedules]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
 
 
 def _say(answer: dict[str, Any], output: Output) -> int:

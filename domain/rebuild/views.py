@@ -29,6 +29,7 @@ class ScheduleView(Value):
 
 
 class SchedulePage(Value):
-    """The organization's schedules, newest first."""
+    """Some of the organization's schedules, newest first, and the cursor of the next page."""
 
     schedules: tuple[ScheduleView, ...]
+    next_cursor: str | None = None

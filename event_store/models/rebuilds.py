@@ -1,12 +1,16 @@
 """The read model of rebuild schedules: a row for each that is not deleted or was, with its whole state."""
 
+from typing import Any, LiteralString
+
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
+from psycopg.sql import SQL
 
 from domain.canonical import digest
+from domain.model import Value
 from domain.rebuild.events import REBUILD_EVENTS
 from domain.rebuild.state import ScheduleState, evolve
-from event_store.keyset import storable
+from event_store.keyset import decode_cursor, encode_cursor, storable
 from event_store.projection import Projection
 
 
@@ -40,6 +44,13 @@ REBUILDS: Projection[ScheduleState] = Projection(
 )
 
 
+class ScheduleStatePage(Value):
+    """Some schedules of one organization, newest first, and where the next page begins."""
+
+    schedules: tuple[ScheduleState, ...]
+    next_cursor: str | None = None
+
+
 class RebuildQueries:
     """Questions about the schedules of the organization that the transaction was opened for."""
 
@@ -68,11 +79,24 @@ class RebuildQueries:
         row = await found.fetchone()
         return 0 if row is None else int(row["held"])
 
-    async def latest(self, limit: int) -> tuple[ScheduleState, ...]:
-        """List schedules that are not deleted, newest first."""
-        found = await self._connection.execute(
-            "SELECT state::text AS state FROM read_model.rebuilds WHERE NOT deleted "
-            "ORDER BY created_at DESC, schedule_id DESC LIMIT %s",
-            (limit,),
-        )
-        return tuple(ScheduleState.model_validate_json(row["state"]) for row in await found.fetchall())
+    async def page(self, *, limit: int, cursor: str | None = None) -> ScheduleStatePage:
+        """List schedules that are not deleted, newest first, by keyset: new ones move no one from page to page.
+
+        Raises:
+            Verdict: `cursor.invalid`.
+
+        """
+        clauses: list[LiteralString] = ["NOT deleted"]
+        values: list[Any] = []
+        if cursor:
+            clauses.append("(created_at, schedule_id) < (%s, %s)")
+            values += decode_cursor(cursor)
+        query = SQL(
+            "SELECT state::text AS state FROM read_model.rebuilds WHERE {} "
+            "ORDER BY created_at DESC, schedule_id DESC LIMIT %s"
+        ).format(SQL(" AND ").join(map(SQL, clauses)))
+        found = await self._connection.execute(query, (*values, limit + 1))
+        states = [ScheduleState.model_validate_json(row["state"]) for row in await found.fetchall()]
+        last = states[limit - 1] if len(states) > limit else None
+        more = encode_cursor(last.created_at, last.schedule_id) if last else None
+        return ScheduleStatePage(schedules=tuple(states[:limit]), next_cursor=more)

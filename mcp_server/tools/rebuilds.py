@@ -9,6 +9,7 @@ from domain.rebuild.views import SchedulePage, ScheduleView
 from mcp_server.callers import CallerOf
 from mcp_server.face import END, READ, RESUME, START, face
 from mcp_server.tools.builds import RequestKey
+from mcp_server.tools.tests import Cursor
 from service import rebuilds
 from service.factory import Factory
 from service.rebuilds import LONGEST_HOURS, MOST_SCHEDULES, ScheduleChange, Times
@@ -48,10 +49,11 @@ class RebuildTools:
     async def list_rebuild_schedules(
         self,
         ctx: Context[Any, Any],
-        limit: Annotated[int, Field(ge=1, le=MOST_SCHEDULES, description="At most.")] = 20,
+        limit: Annotated[int, Field(ge=1, le=MOST_SCHEDULES, description="At most.")] = 10,
+        cursor: Cursor = None,
     ) -> SchedulePage:
         """List rebuild schedules: what the last look found, and when the next one is."""
-        return await rebuilds.list_rebuild_schedules(self._factory, self._caller_of(ctx), limit=limit)
+        return await rebuilds.list_rebuild_schedules(self._factory, self._caller_of(ctx), limit=limit, cursor=cursor)
 
     @face("Change a rebuild schedule", RESUME)
     async def update_rebuild_schedule(  # noqa: PLR0913 - the tool's arguments, called by name only

@@ -6,11 +6,14 @@ from domain.artifacts import Artifact
 from domain.build import events as e
 from domain.build.steps import STEPS
 from domain.errors import Problem
+from domain.rebuild.commands import CreateSchedule, RecordLook
+from domain.rebuild.inputs import Look
 from domain.test_run.commands import FinishCase, FinishRun, RecordReport, StartCase
 from domain.test_run.results import KeptFile, StepResult
 from domain.verification import AssertionResult, VerificationReport
 from domain.vm.commands import RecordSnapshot
 from tests.fakes.factory import NOW, World, failed
+from tests.fakes.rebuilds import kept_schedule
 from tests.fakes.suites import SUITE, asked_run, kept_suite, plan_of_cases
 from tests.machines import request
 
@@ -29,6 +32,9 @@ def fill(world: World, text: str, *, failed_id: str, completed_id: str) -> None:
         asked_run(world.tests, other, plan_of_cases("web", target=failed_id))
         world.tests.tell(other, *_failed_case("web", text, 1), FinishRun())
         world.vms.have(request(other, org_id="local"))
+        world.rebuilds.do(other, CreateSchedule(request=kept_schedule(other)))
+        look = Look(outcome="started", build_id=other, packages="cd" * 32, summary=text)
+        world.rebuilds.do(other, RecordLook(look_id="l", look=look))
     end = e.BuildCompleted(build_id=completed_id, org_id="local", at=NOW, seconds=1.0)
     _build(world, completed_id, text, end)
     problems = (Problem(code=f"p.{n}", message=text, path=text, value=text, next=text[:300]) for n in range(MANY))

@@ -9,6 +9,8 @@ from domain.rebuild.decide import decide
 from domain.rebuild.events import RebuildEvent
 from domain.rebuild.inputs import ScheduleRequest, Timing
 from domain.rebuild.state import ScheduleState, fold
+from event_store.models.rebuilds import ScheduleStatePage
+from tests.fakes.pages import place_of
 
 AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -73,5 +75,8 @@ class FakeRebuildReads:
     async def count(self) -> int:
         return sum(not state.deleted for state in self._mine)
 
-    async def latest(self, limit: int) -> tuple[ScheduleState, ...]:
-        return tuple(state for state in reversed(self._mine) if not state.deleted)[:limit]
+    async def page(self, *, limit: int, cursor: str | None = None) -> ScheduleStatePage:
+        there = [state for state in reversed(self._mine) if not state.deleted]
+        start = place_of(cursor)
+        more = str(start + limit) if len(there) > start + limit else None
+        return ScheduleStatePage(schedules=tuple(there[start : start + limit]), next_cursor=more)

@@ -5,12 +5,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.build.events import BuildDeleted, BuildEvent
+from domain.errors import Verdict
 from domain.rebuild.attempt import Attempt
 from domain.rebuild.commands import AnyRebuildCommand, ChangeSchedule, CreateSchedule, DeleteSchedule, RecordLook
 from domain.rebuild.decide import decide
 from domain.rebuild.facts import RebuildFacts, Times
 from domain.rebuild.inputs import Look, Timing
 from domain.rebuild.state import fold
+from event_store.front import FrontDatabase
 from event_store.log import EventLog
 from event_store.rebuild import rebuild_projections
 from event_store.rebuild_facts import RebuildReads
@@ -84,3 +86,22 @@ async def test_a_rerun_of_old_packages_and_a_deleted_build_are_not_the_last_one(
             facts = await known()
             assert facts.last_build == (None if left is None else str(left))
         assert facts.attempt == Attempt(build_id=str(new), fate="over", words="was deleted")
+
+
+async def test_schedules_come_in_pages_newest_first_without_the_deleted_ones(database: Migrated) -> None:
+    org = f"org-{uuid4()}"
+    ids = [str(uuid4()) for _ in range(5)]
+    with EventLog(database.owner_url) as log:
+        for schedule_id in ids:
+            tell(log, schedule_id, CreateSchedule(request=kept_schedule(schedule_id, org)))
+        tell(log, ids[0], DeleteSchedule(command_id="d", requested_by="me"))
+    rebuild_projections(database.owner_url)
+    async with FrontDatabase(database.front_url) as front, front.org(org) as reads:
+        first = await reads.rebuilds.page(limit=3)
+        rest = await reads.rebuilds.page(limit=3, cursor=first.next_cursor)
+        assert [len(first.schedules), len(rest.schedules)] == [3, 1]
+        # All were made at one moment: then the id decides.
+        assert [s.schedule_id for s in (*first.schedules, *rest.schedules)] == sorted(ids[1:], reverse=True)
+        assert rest.next_cursor is None
+        with pytest.raises(Verdict, match=r"cursor\.invalid"):
+            await reads.rebuilds.page(limit=3, cursor="nonsense")

@@ -92,3 +92,12 @@ async def test_a_deleted_schedule_is_gone_from_the_list_and_deleting_it_again_is
     assert (await list_rebuild_schedules(world.factory, OPERATOR)).schedules == ()
     with pytest.raises(Verdict, match=r"rebuild\.not_found"):
         await update_rebuild_schedule(world.factory, OPERATOR, made.schedule_id, ScheduleChange(paused=True))
+
+
+async def test_many_schedules_come_in_pages(world: World) -> None:
+    for number in range(5):
+        await create_rebuild_schedule(world.factory, OPERATOR, {**RECIPE, "name": f"r{number}"}, DAILY)
+    first = await list_rebuild_schedules(world.factory, OPERATOR, limit=3)
+    last = await list_rebuild_schedules(world.factory, OPERATOR, limit=3, cursor=first.next_cursor)
+    assert [s.name for s in (*first.schedules, *last.schedules)] == [f"r{number}" for number in reversed(range(5))]
+    assert last.next_cursor is None
