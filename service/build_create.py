@@ -202,7 +202,8 @@ async def _shown(
         return accepted(request.build_id, name=str(request.recipe["name"]), replayed=replayed)
     if replayed:
         return await view_of(factory, state, replayed=True)
-    # It has just been recorded: it joins the queue after that, and has done nothing yet.
+    # It has just been recorded: it joins the queue after that, and has done nothing yet. To ask for its place
+    # would cost a round trip and tell nothing, so with others before it no end is told.
     return build_view(state, progress=measure(state, now=factory.now(), durations=durations))
 
 

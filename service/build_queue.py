@@ -15,7 +15,10 @@ from service.factory import Factory
 
 
 class Joining(NamedTuple):
-    """How a new build takes its turn, and what is known of how long it will take."""
+    """How a new build takes its turn, and how long its steps will take if it begins at once.
+
+    With others before it there are no `durations`: when it begins is for the queue to say, once the build is in it.
+    """
 
     terms: QueueTerms
     durations: tuple[StepDuration, ...]
@@ -32,12 +35,13 @@ async def join_queue(factory: Factory, caller: Caller, name: str) -> Joining:
     """
     plan = plan_of(caller.plan)
     async with factory.reads.org(caller.org_id) as reads:
-        waiting, durations = await reads.builds.outlook(name)
-    problems = check_queue(plan, waiting)
+        outlook = await reads.builds.outlook(name)
+    problems = check_queue(plan, outlook.waiting)
     if problems:
         raise Verdict(*problems)
-    usual = usual_seconds(durations)
-    return Joining(QueueTerms(most=plan.builds, seconds=sum(usual.values()) if usual else None), durations)
+    usual = usual_seconds(outlook.durations)
+    terms = QueueTerms(most=plan.builds, seconds=sum(usual.values()) if usual else None)
+    return Joining(terms, () if outlook.waiting or outlook.running else outlook.durations)
 
 
 async def places(factory: Factory, org_id: str) -> Mapping[str, QueueView]:

@@ -16,6 +16,7 @@ from domain.image.inputs import ImageRequest
 from domain.image.state import ImageState, ImageStatus
 from domain.metering import Spent
 from domain.views import BuildPage
+from event_store.models.builds import Outlook
 from event_store.models.images import ImageStatePage
 from event_store.org_reads import Model
 from infra.log_find import LogWish
@@ -55,8 +56,8 @@ class BuildReads(Protocol):
         """Return the ids of builds whose id or name begins like this, newest first, at most so many."""
         ...
 
-    async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
-        """Count the builds that have not begun yet, and tell the `durations` of this recipe name."""
+    async def outlook(self, name: str) -> Outlook:
+        """Count the builds that have not begun yet and those under way, and tell the `durations` of this name."""
         ...
 
     async def durations(self, name: str) -> tuple[StepDuration, ...]:

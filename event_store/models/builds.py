@@ -1,6 +1,6 @@
 """The read model of builds: a row for each build, with its whole state and the columns that lists need."""
 
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
@@ -113,6 +113,14 @@ DURATIONS: LiteralString = """
 """
 
 
+class Outlook(NamedTuple):
+    """What a new build finds: how many wait and how many run already, and how long steps usually take."""
+
+    waiting: int
+    running: int
+    durations: tuple[StepDuration, ...]
+
+
 class BuildQueries:
     """Questions about the builds of the organization that the transaction was opened for."""
 
@@ -206,14 +214,16 @@ class BuildQueries:
         )
         return tuple(str(row["build_id"]) for row in await found.fetchall())
 
-    async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
-        """Count the builds that have not begun yet, and tell the `durations` of this name."""
-        waiting = await self._connection.execute(
-            "SELECT count(*) AS pending FROM read_model.builds WHERE status = 'pending'"
+    async def outlook(self, name: str) -> Outlook:
+        """Count the builds that have not begun yet and those under way, and tell the `durations` of this name."""
+        counted = await self._connection.execute(
+            "SELECT status, count(*) AS builds FROM read_model.builds "
+            "WHERE status IN ('pending', 'building', 'testing') GROUP BY 1"
         )
         durations = await self.durations(name)
-        row = await waiting.fetchone()
-        return 0 if row is None else int(row["pending"]), durations
+        builds = {str(row["status"]): int(row["builds"]) for row in await counted.fetchall()}
+        waiting = builds.pop("pending", 0)
+        return Outlook(waiting, sum(builds.values()), durations)
 
     async def durations(self, name: str) -> tuple[StepDuration, ...]:
         """Tell how long each step took in the last twenty completed builds of this name, or of any if it has none."""

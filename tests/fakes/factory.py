@@ -25,6 +25,7 @@ from domain.suite.state import SuiteState
 from domain.test_run.state import RunState
 from domain.views import BuildPage
 from domain.vm.state import VmState
+from event_store.models.builds import Outlook
 from event_store.org_reads import Model
 from infra.client_sessions import SessionSeal
 from infra.console_tickets import TicketSigner
@@ -174,8 +175,10 @@ class _BuildReads:
         there = [(s.build_id, str(s.recipe.get("name"))) for s in self._mine() if s.deleted is None]
         return tuple(b for b, name in there if b.startswith(beginning) or name.startswith(beginning))[:limit]
 
-    async def outlook(self, name: str) -> tuple[int, tuple[StepDuration, ...]]:
-        return sum(state.status == "pending" for state in self._mine()), await self.durations(name)
+    async def outlook(self, name: str) -> Outlook:
+        statuses = [state.status for state in self._mine()]
+        running = statuses.count("building") + statuses.count("testing")
+        return Outlook(statuses.count("pending"), running, await self.durations(name))
 
     async def durations(self, name: str) -> tuple[StepDuration, ...]:
         return self._reads.step_durations

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from itertools import islice
 from time import sleep
 from uuid import UUID, uuid4
 
@@ -137,15 +138,17 @@ async def test_durations_are_medians_of_completed_builds(front: FrontDatabase, d
         append(log, *whole_build(uuid4()))
         append(log, *whole_build(uuid4()))
         append(log, requested(uuid4()))
+        append(log, *islice(whole_build(uuid4()), 2))
+        append(log, requested(uuid4(), org="org-c"))
     rebuild_projections(database.owner_url)
     async with front.org("org-a") as reads:
         found = {d.step: d for d in await reads.builds.durations("web")}
         assert found["assemble"].seconds == 4.0
         assert found["assemble"].samples == 2
         assert found == {d.step: d for d in await reads.builds.durations("never built, so any build tells")}
-        assert await reads.builds.outlook("web") == (1, tuple(found.values()))
+        assert await reads.builds.outlook("web") == (1, 1, tuple(found.values()))
     async with front.org("org-b") as reads:
-        assert await reads.builds.outlook("web") == (0, ())
+        assert await reads.builds.outlook("web") == (0, 0, ())
 
 
 async def test_bytes_that_jsonb_does_not_take_are_shown_replaced(front: FrontDatabase, database: Migrated) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.build import events as e
 from domain.build.inputs import BuildRequest, QueueTerms
 from domain.errors import Fault, Verdict
 from domain.plan import plan_of
@@ -9,7 +10,7 @@ from event_store.models.builds import StepDuration
 from service.admission.credentials import OPERATOR
 from service.build_create import BuildWishes, create_build
 from service.recipe_commands import SaveWish, save_recipe
-from tests.fakes.factory import STRANGER, World, published, recipe_document
+from tests.fakes.factory import NOW, STRANGER, World, published, recipe_document
 
 RECIPE = recipe_document()
 
@@ -177,6 +178,19 @@ async def test_how_long_a_build_will_take_is_told_to_the_queue(world: World) -> 
     world.reads.step_durations = (StepDuration(step="resolve", cached=False, seconds=12, samples=3),)
     await create_build(world.factory, OPERATOR, RECIPE)
     assert [terms.seconds for terms in world.workflows.terms] == [None, 12]
+
+
+@pytest.mark.parametrize("ahead", ["pending", "building", None])
+async def test_an_end_is_told_at_once_only_of_a_build_that_has_none_before_it(world: World, ahead: str | None) -> None:
+    world.reads.step_durations = (StepDuration(step="resolve", cached=False, seconds=12, samples=3),)
+    if ahead is not None:
+        started = e.StepStarted(build_id=BEFORE, org_id="local", at=NOW, step="resolve", generation=0)
+        world.build(*((started,) if ahead == "building" else ()), build_id=BEFORE)
+        assert world.reads.builds[BEFORE].status == ahead
+    progress = (await create_build(world.factory, OPERATOR, RECIPE)).progress
+    assert progress is not None
+    assert (progress.expected_seconds is None, progress.expected_end is None) == (ahead is not None,) * 2
+    assert world.workflows.terms[-1].seconds == 12
 
 
 BEFORE = "11111111-1111-4111-8111-111111111111"
