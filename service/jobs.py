@@ -13,6 +13,7 @@ from domain.views import BuildView
 from service import build_commands, build_progress, build_queries, test_run_queries
 from service.build_queries import StatusQuery
 from service.factory import Factory
+from service.ids import is_build_id
 from service.permissions import require
 
 MOST_RECENT = 10
@@ -28,11 +29,10 @@ async def get_job(factory: Factory, caller: Caller, job_id: str) -> BuildView | 
         Verdict: `job.not_found`, or what its own tool refuses.
 
     """
-    if job_id.startswith(_BUILD):
-        return await build_queries.get_build_status(factory, caller, job_id.removeprefix(_BUILD), StatusQuery())
-    if job_id.startswith(_RUN):
-        return await test_run_queries.get_run(factory, caller, job_id.removeprefix(_RUN), StatusQuery())
-    raise _not_found(job_id)
+    kind, own_id = _whole(job_id)
+    if kind == _BUILD:
+        return await build_queries.get_build_status(factory, caller, own_id, StatusQuery())
+    return await test_run_queries.get_run(factory, caller, own_id, StatusQuery())
 
 
 async def recent_jobs(factory: Factory, caller: Caller) -> tuple[JobView, ...]:
@@ -66,10 +66,11 @@ async def decide_job(factory: Factory, caller: Caller, job_id: str, decision: De
         Verdict: `job.not_found`, or what `retry_build` and `cancel_build` refuse.
 
     """
-    if not job_id.startswith(_BUILD):
+    kind, build_id = _whole(job_id)
+    if kind != _BUILD:
         raise _not_found(job_id)
     act = build_commands.retry_build if decision == "retry" else build_commands.cancel_build
-    await act(factory, caller, job_id.removeprefix(_BUILD), request_key=request_key)
+    await act(factory, caller, build_id, request_key=request_key)
 
 
 async def cancel_job(factory: Factory, caller: Caller, job_id: str) -> None:
@@ -79,16 +80,27 @@ async def cancel_job(factory: Factory, caller: Caller, job_id: str) -> None:
         Verdict: `job.not_found`, or what its own tool refuses.
 
     """
+    kind, own_id = _whole(job_id)
+    cancel = build_commands.cancel_build if kind == _BUILD else test_run_queries.cancel_run
     try:
-        if job_id.startswith(_BUILD):
-            await build_commands.cancel_build(factory, caller, job_id.removeprefix(_BUILD), request_key="job")
-        elif job_id.startswith(_RUN):
-            await test_run_queries.cancel_run(factory, caller, job_id.removeprefix(_RUN), request_key="job")
-        else:
-            raise _not_found(job_id)
+        await cancel(factory, caller, own_id, request_key="job")
     except Verdict as verdict:
         if verdict.problems[0].code not in {"build.ended", "test_run.already_finished"}:
             raise
+
+
+def _whole(job_id: str) -> tuple[str, str]:
+    """Split a workflow's id into kind and own id: `latest` or first digits, which a build may be called by, are none.
+
+    Raises:
+        Verdict: `job.not_found`.
+
+    """
+    for kind in (_BUILD, _RUN):
+        own_id = job_id.removeprefix(kind)
+        if own_id != job_id and is_build_id(own_id):
+            return kind, own_id
+    raise _not_found(job_id)
 
 
 def _not_found(job_id: str) -> Verdict:

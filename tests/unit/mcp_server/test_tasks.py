@@ -190,3 +190,16 @@ async def test_there_is_no_list_of_tasks_and_no_other_way_to_a_result(world: Wor
     async with task_client(world) as tasks:
         for verb in ("list", "result"):
             assert (await tasks.task(verb, TASK))["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize("verb", ["get", "update", "cancel"])
+@pytest.mark.parametrize(
+    "task", ["build-latest", "build-latest.0", "build-latest-verified:demo", f"build-{ID[:8]}", f"build-build-{ID}"]
+)
+async def test_only_a_whole_id_names_a_task(world: World, verb: str, task: str) -> None:
+    world.build(build_id=ID)
+    more: dict[str, Any] = {"inputResponses": {}} if verb == "update" else {}
+    async with task_client(world) as tasks:
+        refused = await tasks.task(verb, task, **more)
+        assert refused["error"]["message"].startswith("job.not_found")
+    assert world.workflows.cancels == []
