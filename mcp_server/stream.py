@@ -20,6 +20,7 @@ from service.factory import Factory
 
 STREAM_PATH: Final = "/mcp-stream/mcp"
 _SESSION: Final = "mcp-session-id"
+_DATA: Final = b"data: "
 _MOST_BYTES: Final = 64 << 10  # an `initialize` is much shorter
 _INVALID_REQUEST: Final = -32600  # JSON-RPC 2.0, 5.1
 
@@ -55,13 +56,21 @@ class SealedSessions:
                 body.extend(message.get("body", b""))
             return message
 
+        start: Message | None = None
+
         async def giving(message: Message) -> None:
+            nonlocal start
             if message["type"] == "http.response.start" and message["status"] == 200:  # noqa: PLR2004 - RFC 9110
+                start = message  # kept until the answer is seen: an error has the same status
+                return
+            if start is not None:
                 version = _asked_version(bytes(body))
-                if version is not None:
+                if version is not None and not _is_error(message.get("body", b"")):
                     fact = f"{version}/{self._factory.new_id()}"
                     sealed = seal_session(self._factory, caller_of_scope(scope), "stream", fact)
-                    MutableHeaders(scope=message)[_SESSION] = sealed
+                    MutableHeaders(scope=start)[_SESSION] = sealed
+                await send(start)
+                start = None
             await send(message)
 
         await self._app(scope, listening, giving)
@@ -96,6 +105,16 @@ def _asked_version(body: bytes) -> str | None:
     params = fields.get("params")
     asked = cast("dict[str, Any]", params).get("protocolVersion") if isinstance(params, dict) else None
     return asked if asked in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
+
+
+def _is_error(answer: bytes) -> bool:
+    """Tell whether the first part of an answer, which is an event or JSON, is an error of the protocol."""
+    told = next((line[len(_DATA) :] for line in answer.splitlines() if line.startswith(_DATA)), answer)
+    try:
+        message = json.loads(told)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and "error" in message
 
 
 def _not_found() -> Response:

@@ -4,7 +4,7 @@ from mcp_server.stream import STREAM_PATH
 from service.admission.credentials import OPERATOR
 from service.client_sessions import seal_session
 from tests.fakes.factory import STRANGER, World
-from tests.unit.mcp_server.http import begin, hello, key, message, served
+from tests.unit.mcp_server.http import answered, begin, hello, key, message, served
 
 HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 PING = message("ping")
@@ -37,6 +37,13 @@ async def test_another_callers_session_is_one_that_never_was(world: World) -> No
             assert foreign.status_code == forged.status_code == 404
             assert foreign.json() == forged.json()
             assert "initialize" in foreign.json()["error"]["message"]
+
+
+async def test_an_initialize_that_is_refused_opens_no_session(world: World) -> None:
+    async with served(world) as http:
+        refused = await http.post(STREAM_PATH, json=message("initialize"), headers=key())
+    assert (refused.status_code, answered(refused)["error"]["code"]) == (200, -32602)
+    assert "Mcp-Session-Id" not in refused.headers
 
 
 async def test_who_wants_no_session_needs_none(world: World) -> None:
