@@ -29,6 +29,7 @@ class LogQuery(Value):
     """Which part of a log is wanted. `wait_s` is in seconds.
 
     `start` and `end` are numbers of lines, or times (ISO 8601; UTC unless they say otherwise); both are included.
+    `context` means nothing without `search`.
     """
 
     cursor: str | None = None
@@ -123,6 +124,14 @@ async def _found(factory: Factory, build_id: str, query: LogQuery, wish: LogWish
 def _wish(query: LogQuery) -> LogWish:
     first, since = _bound("start", query.start)
     last, until = _bound("end", query.end)
+    if _is_above(first, last) or _is_above(since, until):
+        raise Verdict.because(
+            "log.bad_range",
+            "start is behind end, so no line can be between them.",
+            path="start",
+            value=str(query.start)[:64],
+            next="Give the earlier one as start; both are included.",
+        )
     return LogWish(
         first_line=first,
         last_line=last,
@@ -132,6 +141,10 @@ def _wish(query: LogQuery) -> LogWish:
         context=query.context,
         steps=None if query.step is None else (query.step,),
     )
+
+
+def _is_above(start: int | None, end: int | None) -> bool:
+    return start is not None and end is not None and start > end
 
 
 def _bound(name: str, given: int | str | None) -> tuple[int | None, int | None]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from domain.artifacts import FileKind
 from domain.build.compare import BuildComparison
@@ -154,13 +154,13 @@ class BuildTools:
         step: Annotated[StepName | None, Field(description="Only this step's lines.")] = None,
         wait_s: Wait = 0,
         start: Annotated[
-            int | str | None, Field(description="Only from this line number or time (ISO 8601) on.")
+            StrictInt | str | None, Field(description="Only from this line number or time (ISO 8601) on.")
         ] = None,
-        end: Annotated[int | str | None, Field(description="Only up to this line number or time.")] = None,
+        end: Annotated[StrictInt | str | None, Field(description="Only up to this line number or time.")] = None,
         search: Annotated[
             str | None, Field(min_length=1, max_length=200, description="Only lines with this text, in any case.")
         ] = None,
-        context: Annotated[int, Field(ge=0, le=20, description="With search: lines around each match.")] = 0,
+        context: Annotated[int, Field(ge=0, le=20, description="Lines around each match; only with search.")] = 0,
     ) -> LogView:
         """Read a part of a build's log, in numbered lines: the end, the beginning, a range, or what search finds.
 

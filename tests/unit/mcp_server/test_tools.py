@@ -106,6 +106,8 @@ async def test_arguments_that_do_not_exist_are_refused_with_a_suggestion(connect
         ("list_builds", {"limit": 0}, "argument.invalid", "limit"),
         ("list_builds", {"status": "broken"}, "argument.invalid", "status"),
         ("get_build_log", {"build_id": ID, "tail": 10_000}, "argument.invalid", "tail"),
+        ("get_build_log", {"build_id": ID, "start": True}, "argument.invalid", "start"),
+        ("get_build_log", {"build_id": ID, "end": False}, "argument.invalid", "end"),
         ("create_build", {"recipe": [1]}, "argument.invalid", "recipe"),
         ("get_build_status", {"build_id": ID}, "build.not_found", "build_id"),
         ("get_recipe", {"name": "nope"}, "recipe.not_found", "name"),

@@ -95,6 +95,15 @@ async def test_what_is_neither_a_line_nor_a_time_is_refused(world: World, given:
         await get_build_log(world.factory, OPERATOR, ID, LogQuery(start=given))
 
 
+@pytest.mark.parametrize(("start", "end"), [(4, 2), ("6", 5), ("2030-01-02", "2030-01-01")])
+async def test_a_range_that_ends_before_it_starts_is_refused(world: World, start: int | str, end: int | str) -> None:
+    world.build(build_id=ID)
+    world.logs.write(ID, *"abcdef")
+    with pytest.raises(Verdict, match=r"log\.bad_range"):
+        await get_build_log(world.factory, OPERATOR, ID, LogQuery(start=start, end=end))
+    assert (await get_build_log(world.factory, OPERATOR, ID, LogQuery(start=2, end=2))).lines[0].text == "b"
+
+
 async def test_what_is_found_is_as_short_as_any_other_part(world: World) -> None:
     world.build(failed(ID), build_id=ID)
     world.logs.write(ID, *("x" * 500 for _ in range(100)))
