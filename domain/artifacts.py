@@ -6,7 +6,7 @@ from typing import Final, Literal
 from domain.model import Value
 
 ArtifactKind = Literal["qcow2", "iso", "recipe", "report", "manifest", "log", "evidence"]
-FileKind = ArtifactKind | Literal["history"]
+FileKind = Literal[ArtifactKind, "history"]
 """What can be downloaded of a build: what it made, and what was kept of the workflow that did."""
 Verification = Literal["verified", "unverified"]
 LayerKind = Literal["base", "package", "configuration"]

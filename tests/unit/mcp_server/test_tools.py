@@ -1,13 +1,13 @@
 """The tools as a client sees them: one road through all of them, and strictness on the way."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
-from domain.artifacts import Artifact, Blob
+from domain.artifacts import Artifact, Blob, FileKind
 from domain.build import events as e
 from mcp_server import face
 from tests.fakes.factory import NOW, World, failed, recipe_document
@@ -120,6 +120,13 @@ async def test_wrong_arguments_are_answered_with_where_and_what_next(
         problem = await refused(client, tool, **arguments)
     assert (problem["code"], problem["path"]) == (code, path)
     assert problem["next"]
+
+
+async def test_a_kind_of_file_that_is_none_is_refused_with_all_that_are(connect: Connect) -> None:
+    async with connect() as client:
+        problem = await refused(client, "get_download_links", build_id=ID, kind="nope")
+    assert all(f"'{kind}'" in problem["message"] for kind in get_args(FileKind))
+    assert "'history'" in problem["message"]
 
 
 async def test_an_argument_of_null_is_one_left_out(connect: Connect) -> None:
