@@ -9,6 +9,7 @@ from domain.errors import Problem
 # Documents have readers of their own, which say where in the document it is; a program may read any text.
 _READ_ELSEWHERE: Final = frozenset({"recipe", "suite", "stdin", "patch", "edits"})
 _MOST: Final = 10
+_LONGEST_NAME: Final = 64
 
 
 def strange(
@@ -19,7 +20,7 @@ def strange(
     for name, value in arguments.items():
         if name in read_elsewhere:
             continue
-        for path, words in _strange(value, name):
+        for path, words in _strange(value, name[:_LONGEST_NAME] or '""'):
             advice = f"Correct it and call {tool} again."
             found.append(Problem(code="argument.invalid", message=f"{path} {words}.", path=path, next=advice))
             if len(found) == _MOST:

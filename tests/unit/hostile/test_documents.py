@@ -155,6 +155,7 @@ def test_what_is_no_document_at_all_is_refused_in_words(value: Any) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 @settings(max_examples=MANY)
 @given(spoilt(RECIPES))
 def test_thousands_of_spoilt_recipes(document: Any) -> None:
@@ -162,6 +163,7 @@ def test_thousands_of_spoilt_recipes(document: Any) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 @settings(max_examples=MANY)
 @given(spoilt(SUITES))
 def test_thousands_of_spoilt_suites(document: Any) -> None:

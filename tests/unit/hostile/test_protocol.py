@@ -208,6 +208,7 @@ def test_what_has_broken_programs_before_breaks_no_prompt_resource_or_completion
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("asked", ASKED)
 def test_what_is_asked_is_answered_or_refused_hundreds_of_times(
     conversation: Conversation, asked: Callable[[Conversation, int], None]

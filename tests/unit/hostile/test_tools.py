@@ -109,7 +109,8 @@ def sound_arguments(tool: str) -> st.SearchStrategy[Any]:
     properties = CALLER.tools[tool].parameters["properties"]
     names = {name: ids for name in properties if name.endswith("_id")}
     documents = {"recipe": recipes, "suite": st.sampled_from([SUITE, json.dumps(SUITE)])}
-    return of_schema(CALLER.tools[tool].parameters, {**names, **documents})
+    moments = {"wait_s": st.floats(0, 0.01)} if "wait_s" in properties else {}  # these are really waited for
+    return of_schema(CALLER.tools[tool].parameters, {**names, **documents, **moments})
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -169,6 +170,7 @@ def test_edits_that_reach_into_one_another_are_answered() -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 def test_edits_that_reach_into_one_another_are_answered_hundreds_of_times() -> None:
     customize(MANY)
 
@@ -181,7 +183,15 @@ def test_no_argument_takes_what_has_broken_programs_before(tool: str) -> None:
             CALLER.call(tool, {**required, name: odd})
 
 
+@pytest.mark.parametrize("name", ["", "9" * 5_000, "\x1b[0m", "a" * 65])
+@pytest.mark.parametrize("value", [float("nan"), "\0", "\ud800", {"": "\0"}])
+def test_no_name_of_an_argument_does_either(name: str, value: object) -> None:
+    for tool in ("create_vm", "list_builds"):
+        assert CALLER.call(tool, {name: value}).is_error
+
+
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_answers_whatever_it_is_given_hundreds_of_times(tool: str) -> None:
     sound = sound_arguments(tool)
