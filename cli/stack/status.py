@@ -20,7 +20,7 @@ class PartView(PartState):
 
 
 class StackView(Value):
-    """What `status --json` prints. `state` and `parts` only while a stack runs."""
+    """What `status --json` prints. `state` and `parts` only once a stack that runs has told them."""
 
     running: bool
     home: str
@@ -31,9 +31,10 @@ class StackView(Value):
 
 def look(settings: Settings) -> StackView:
     """Look at the stack; its supervisor's own memory is in the sum."""
-    state = read_state(state_path(settings)) if is_held(settings) else None
+    held = is_held(settings)
+    state = read_state(state_path(settings)) if held else None
     if state is None:
-        return StackView(running=False, home=str(settings.home))
+        return StackView(running=held, home=str(settings.home))
     children = process_children()
     every = frozenset(part.pid for part in state.parts if part.pid is not None)
     parts = tuple(_with_memory(part, children, every) for part in state.parts)
@@ -49,6 +50,9 @@ def look(settings: Settings) -> StackView:
 
 def render(view: StackView, console: Console) -> None:
     """Print it for people."""
+    if view.state is None and view.running:
+        console.print(f"A stack on {view.home} is only just starting, or of another version. Stop it: openfactory down")
+        return
     if view.state is None:
         console.print(f"No stack runs on {view.home}. Start one: openfactory up")
         return

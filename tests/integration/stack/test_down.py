@@ -11,6 +11,7 @@ import pytest
 
 from cli.stack.down import stop_stack
 from cli.stack.home import prepare_home, state_path
+from cli.stack.status import look
 from domain.errors import Fault
 from infra.settings import Settings, load
 from tests.integration.stack.programs import ROOT
@@ -50,6 +51,8 @@ def starting(settings: Settings, write_holder: str = "write_holder(settings)") -
 
 def test_a_stack_that_is_only_just_starting_is_stopped(settings: Settings) -> None:
     with starting(settings) as holder:
+        view = look(settings)
+        assert (view.running, view.state) == (True, None)
         assert stop_stack(settings)
         assert holder.wait(10) == -signal.SIGTERM
 
@@ -69,3 +72,4 @@ def test_a_supervisor_that_is_dead_is_no_stack(settings: Settings) -> None:
     with starting(settings):
         pass
     assert not stop_stack(settings)
+    assert not look(settings).running
