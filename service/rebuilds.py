@@ -125,6 +125,8 @@ async def update_rebuild_schedule(
 ) -> ScheduleView:
     """Change when a schedule looks, pause it, have it go on, or have it look at once.
 
+    A request key that changed it before changes nothing again, whatever comes with it: the answer is `replayed`.
+
     Raises:
         Verdict: `rebuild.not_found`, `rebuild.over_plan`, or `rebuild.nothing_to_do`.
 
@@ -145,6 +147,8 @@ async def update_rebuild_schedule(
             timing=timing,
             paused=change.paused,
         )
+        if command.command_id in state.commands:
+            return (await _shown(factory, state)).model_copy(update={"replayed": True})
         version = await factory.rebuilds.change(state, command)
         state = await _seen(factory, caller, schedule_id, version) or state
     if change.run_now:

@@ -60,6 +60,19 @@ async def test_pausing_going_on_and_looking_at_once(world: World) -> None:
         await changed(ScheduleChange())
 
 
+async def test_a_key_that_changed_a_schedule_before_says_that_it_changes_nothing_again(world: World) -> None:
+    made = await create_rebuild_schedule(world.factory, OPERATOR, RECIPE, DAILY)
+
+    async def changed(change: ScheduleChange) -> tuple[bool, bool]:
+        view = await update_rebuild_schedule(world.factory, OPERATOR, made.schedule_id, change, request_key="k")
+        return view.paused, view.replayed
+
+    assert await changed(ScheduleChange(paused=True)) == (True, False)
+    assert await changed(ScheduleChange(paused=True)) == (True, True)
+    assert await changed(ScheduleChange(paused=False, run_now=True)) == (True, True)
+    assert world.rebuilds.looked == []
+
+
 @pytest.mark.parametrize(("chosen", "then"), [(1.0, 1.0), (None, 2 * 24 * 60 / 20)])
 async def test_a_new_interval_leaves_a_jitter_that_was_chosen(world: World, chosen: float | None, then: float) -> None:
     times = Times(every_hours=24, jitter_minutes=chosen)
