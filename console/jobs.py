@@ -9,7 +9,7 @@ from console.keys import FACTORY
 from console.problems import problem_response
 from domain.errors import RateLimited, Verdict
 from service.admission.networks import network_of
-from service.door import bearer, entered, known
+from service.door import bearer, challenge, entered, known
 from service.jobs import recent_jobs
 
 _PLACE = "/jobs"
@@ -28,6 +28,8 @@ async def jobs(request: web.Request) -> web.Response:
         wait = {"Retry-After": str(math.ceil(limited.retry_after))}
         return problem_response(request, 429, limited.problems[0], wait)
     except Verdict as verdict:
-        return problem_response(request, _STATUS.get(verdict.code, 401), verdict.problems[0])
+        if verdict.code in _STATUS:
+            return problem_response(request, _STATUS[verdict.code], verdict.problems[0])
+        return problem_response(request, 401, verdict.problems[0], challenge(verdict.code))
     told = [job.model_dump(mode="json", exclude_none=True) | {"words": job.words, "rests": job.rests} for job in found]
     return web.json_response({"jobs": told}, headers={"Cache-Control": "no-store"})

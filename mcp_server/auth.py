@@ -16,7 +16,7 @@ from domain.caller import Caller
 from domain.errors import Fault, Problem, RateLimited, Verdict
 from mcp_server.callers import SCOPE_KEY
 from service.admission.networks import network_of
-from service.door import bearer, entered, known
+from service.door import bearer, challenge, entered, known
 from service.factory import Factory
 
 OPEN: Final = frozenset({"/healthz"})
@@ -93,8 +93,7 @@ def _token(caller: Caller) -> AccessToken:
 
 
 def _unauthorized(problem: Problem) -> Response:
-    error = "" if problem.code == "auth.required" else ', error="invalid_token"'
-    return _answer(401, problem, {"WWW-Authenticate": f'Bearer realm="openfactory"{error}'})
+    return _answer(401, problem, challenge(problem.code))
 
 
 def _answer(status: int, problem: Problem, headers: dict[str, str], **more: object) -> Response:

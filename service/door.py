@@ -61,6 +61,12 @@ def sent(factory: Factory, caller: Caller, size: int, *, network: str, place: st
         raise
 
 
+def challenge(code: str) -> dict[str, str]:
+    """Make the header that an answer 401 has (RFC 6750, 3); `code` is the problem's."""
+    error = "" if code == "auth.required" else ', error="invalid_token"'
+    return {"WWW-Authenticate": f'Bearer realm="openfactory"{error}'}
+
+
 def bearer(header: str | None) -> str | None:
     """Read the credential of an `Authorization` header (RFC 6750)."""
     scheme, _, credential = (header or "").partition(" ")

@@ -2,6 +2,7 @@
 // Every text is the factory's own and is set as text; state, step and percentage come as they are told to all clients.
 
 const KEY = "openfactory-key";
+const SENDABLE = /^[!-~]*$/; // fetch throws for some others, as it does when nobody answers
 const EVERY_MS = 3000;
 const find = (id) => document.getElementById(id);
 const section = find("jobs-section"), form = find("jobs-form"), note = find("jobs-note");
@@ -74,6 +75,10 @@ async function look(number) {
 }
 
 function begin() {
+  if (!SENDABLE.test(sessionStorage.getItem(KEY))) {
+    closed("This is no key: it has a space or a character that no key has. Copy it again.");
+    return;
+  }
   asking += 1;
   clearTimeout(timer);
   form.hidden = true;

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from event_store.log import EventLog
+from tests.integration.consoles.browser import CHROMIUM, browser
 from tests.integration.event_store.builders import append, requested, whole_build
 from tests.integration.front_stack import FrontStack
 
@@ -36,6 +37,8 @@ async def test_jobs_are_told_to_nobody_without_a_key(
     async with http.get("/jobs", headers=headers) as answer:
         assert (answer.status, (await answer.json())["code"]) == (401, code)
         assert answer.headers["Cache-Control"] == "no-store"
+        error = "" if code == "auth.required" else ', error="invalid_token"'
+        assert answer.headers["WWW-Authenticate"] == f'Bearer realm="openfactory"{error}'
 
 
 async def test_jobs_are_those_of_the_callers_organization_the_newest_first(
@@ -67,3 +70,16 @@ async def test_the_page_may_ask_the_factory_and_nobody_else(http: aiohttp.Client
     async with http.get("/") as answer:
         assert "connect-src 'self';" in answer.headers["Content-Security-Policy"]
         assert 'src="/static/console/jobs.js"' in await answer.text()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; ./openfactory test installs it")
+async def test_the_page_says_of_what_cannot_be_a_key_that_it_is_none(front_stack: FrontStack) -> None:
+    async with browser() as chromium, chromium.tab() as page:
+        await page.open(front_stack.url)
+        await page.until("!document.querySelector('#jobs-section').hidden")
+        await page.run("document.querySelector('#jobs-key').value = 'clé→'")
+        await page.run("document.querySelector('#jobs-form').requestSubmit()")
+        await page.until("document.querySelector('#jobs-note').innerText.startsWith('This is no key')")
+        assert await page.run("!document.querySelector('#jobs-form').hidden")
+        assert await page.run("sessionStorage.length") == 0
