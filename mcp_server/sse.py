@@ -14,12 +14,15 @@ from mcp.server.runner import serve_connection
 from mcp.server.sse import SseServerTransport
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
+from mcp_types import jsonrpc_message_adapter
 from mcp_types.version import OLDEST_SUPPORTED_VERSION
+from pydantic import ValidationError
 from starlette.datastructures import QueryParams
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from mcp_server.bodies import WholeBody
 from mcp_server.callers import caller_of_scope
 from service.client_sessions import seal_session, session_fact
 from service.factory import Factory
@@ -29,6 +32,7 @@ MESSAGES_PATH: Final = "/mcp/messages"
 _ID: Final = b"session_id="
 _ID_CHARACTERS: Final = 32
 _MOST_STREAMS: Final = 1_000
+_INVALID_REQUEST: Final = -32600  # JSON-RPC 2.0, 5.1
 
 
 def sse_routes(server: Server[Any], factory: Factory) -> list[Route]:
@@ -98,6 +102,11 @@ class _Messages:
         if fact is None or fact != query.get("session_id"):
             await PlainTextResponse("There is no such session: open the stream again.", 404)(scope, receive, send)
             return
+        first = await receive()  # it holds the whole body, which was read and is sound JSON
+        body: bytes = first.get("body", b"")
+        if not _is_message(body):
+            await _no_message()(scope, receive, send)
+            return
         gone = False
 
         async def checking(message: Message) -> None:
@@ -108,7 +117,22 @@ class _Messages:
             elif not gone:
                 await send(message)
 
-        await self._transport.handle_post_message(scope, receive, checking)
+        await self._transport.handle_post_message(scope, WholeBody(body, receive), checking)
+
+
+def _is_message(body: bytes) -> bool:
+    """Judge as the SDK does, which logs a trace of all that it cannot take and passes it on to the stream."""
+    try:
+        jsonrpc_message_adapter.validate_json(body, by_name=False)
+    except ValidationError:
+        return False
+    return True
+
+
+def _no_message() -> JSONResponse:
+    words = "This is no message of JSON-RPC 2.0: an object with jsonrpc, method and params, and an id to be answered."
+    error = {"code": _INVALID_REQUEST, "message": words}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)
 
 
 def _away(words: str) -> PlainTextResponse:

@@ -116,6 +116,8 @@ async def test_a_client_of_http_and_sse_is_served(http: httpx2.AsyncClient, vers
     async with old_stream(http) as stream:
         assert (await stream.ask(hello(version)))["protocolVersion"] == version
         await http.post(stream.address, json=message("notifications/initialized", None))
+        refused = await http.post(stream.address, json={"method": 7})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, -32600)
         called = await stream.ask(message("tools/call", 2, name="whoami", arguments={}))
         assert subject(called) == "operator"
 

@@ -1,5 +1,7 @@
 """Sessions of older clients: bound to their caller, and remembered by nobody."""
 
+import pytest
+
 from mcp_server.stream import STREAM_PATH
 from service.admission.credentials import OPERATOR
 from service.client_sessions import seal_session
@@ -100,3 +102,14 @@ async def test_names_are_known_by_any_case_and_addresses_by_any_spelling(world: 
             answer = await http.post(STREAM_PATH, json=PING, headers=key(**names))
             assert answer.status_code == 200, names
         assert (await http.get("/healthz", headers={"Host": "anything"})).status_code == 200
+
+
+@pytest.mark.parametrize("body", ["[]", "7", "{}", '{"jsonrpc": "1.0", "id": 1, "method": "ping"}', '{"method": 7}'])
+async def test_json_that_is_no_message_is_answered_as_such_before_a_stream_sees_it(world: World, body: str) -> None:
+    stream = "0" * 32
+    address = {"session_id": stream, "seal": seal_session(world.factory, OPERATOR, "sse", stream)}
+    async with served(world) as http:
+        answer = await http.post("/mcp/messages", params=address, content=body, headers=key())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32600)
+        foreign = await http.post("/mcp/messages", params=address, content=body, headers=key("stranger-key"))
+        assert foreign.status_code == 404
