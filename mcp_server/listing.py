@@ -10,7 +10,7 @@ from domain.errors import Verdict
 from mcp_server.callers import CallerOf
 from mcp_server.denials import note_denial
 from mcp_server.problems import protocol_error
-from mcp_server.prompts import offered
+from mcp_server.prompts import offered, refuse_hidden
 from mcp_server.resources import Resources
 from service.factory import Factory
 from service.permissions import allowed
@@ -24,7 +24,10 @@ def for_caller(factory: Factory, caller_of: CallerOf, resources: Resources) -> S
 
     async def seen(ctx: Request, call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":
-            _refuse_hidden(ctx, _caller(caller_of, ctx))
+            try:
+                refuse_hidden(_caller(caller_of, ctx), (ctx.params or {}).get("name"))
+            except Verdict as refusal:
+                raise protocol_error(refusal, ctx.protocol_version) from None
         result = await call_next(ctx)
         if ctx.method == "tools/call":
             note_denial(factory, caller_of, ctx, result)
@@ -56,16 +59,3 @@ def _caller(caller_of: CallerOf, ctx: Request) -> Caller | None:
         return caller_of(Context(request_context=ctx))
     except Verdict:
         return None
-
-
-def _refuse_hidden(ctx: Request, caller: Caller | None) -> None:
-    name = (ctx.params or {}).get("name")
-    if caller is None or not isinstance(name, str) or not offered(caller, name):
-        refusal = Verdict.because(
-            "prompt.not_found",
-            "There is no such prompt for this key: see prompts/list.",
-            path="name",
-            value=str(name)[:64],
-            next="Call prompts/list, and ask for one of those.",
-        )
-        raise protocol_error(refusal, ctx.protocol_version)

@@ -169,3 +169,20 @@ def add_prompts(server: MCPServer) -> None:
 def offered(caller: Caller, prompt: str) -> bool:
     """Tell whether the caller may use every tool that the prompt needs."""
     return prompt in PROMPT_TOOLS and all(allowed(caller, tool) for tool in PROMPT_TOOLS[prompt])
+
+
+def refuse_hidden(caller: Caller | None, prompt: object) -> None:
+    """Refuse a prompt that the caller is not offered, as one that is not there.
+
+    Raises:
+        Verdict: `prompt.not_found`.
+
+    """
+    if caller is None or not isinstance(prompt, str) or not offered(caller, prompt):
+        raise Verdict.because(
+            "prompt.not_found",
+            "There is no such prompt for this key: see prompts/list.",
+            path="name",
+            value=str(prompt)[:64],
+            next="Call prompts/list, and ask for one of those.",
+        )

@@ -68,7 +68,7 @@ def build_server(factory: Factory, caller_of: CallerOf = caller_of_request) -> M
     )
     resources.add_to(server)
     add_prompts(server)
-    server.answer_completions(Completer(factory, caller_of))
+    server.answer_completions(Completer(factory, caller_of, server.is_template))
     return server
 
 
@@ -78,6 +78,11 @@ class FactoryServer(MCPServer[Any]):
     def answer_completions(self, handler: Completer) -> None:
         """Have `completion/complete` answered."""
         self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, handler)
+
+    def is_template(self, uri: str) -> bool:
+        """Tell whether this is one of our resource templates, or a URI of its form."""
+        templates = self._resource_manager.list_templates()
+        return any(template.parsed_template.match(uri) is not None for template in templates)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None

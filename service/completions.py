@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
+from domain.build.names import BuildTag
 from domain.build.steps import STEPS
 from domain.caller import Caller
 from domain.model import Value
@@ -13,6 +14,7 @@ from service.permissions import require
 
 Completed = Literal["recipe", "base_image", "build", "step", "test_run"]
 _MOST = 50
+_TAGS: Final = {"latest": BuildTag(), "latest-verified": BuildTag(verified=True)}  # as `domain.build.names` has them
 _BEGINNING = re.compile(r"[ -~]{0,200}")  # no id and no name has anything else
 
 
@@ -25,6 +27,8 @@ class Completions(Value):
 
 async def complete(factory: Factory, caller: Caller, what: Completed, typed: str) -> Completions:
     """Return what begins like `typed`: names, or ids of builds and runs by their id or name, the newest first.
+
+    Tags of builds are among them while they stand for one.
 
     Raises:
         Verdict: `permission.denied`.
@@ -57,8 +61,10 @@ async def _jobs(factory: Factory, caller: Caller, what: Literal["build", "test_r
     if not _BEGINNING.fullmatch(beginning):
         return Completions()
     async with factory.reads.org(caller.org_id) as reads:
-        jobs = reads.builds if what == "build" else reads.test_runs
-        return _first(await jobs.called(beginning, limit=_MOST + 1))
+        if what == "test_run":
+            return _first(await reads.test_runs.called(beginning, limit=_MOST + 1))
+        tags = [tag for tag, meant in _TAGS.items() if tag.startswith(beginning) and await reads.builds.newest(meant)]
+        return _first([*tags, *await reads.builds.called(beginning, limit=_MOST + 1)])
 
 
 def _fitting(words: Sequence[str], beginning: str) -> list[str]:

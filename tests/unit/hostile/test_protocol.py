@@ -202,9 +202,9 @@ def test_what_has_broken_programs_before_breaks_no_prompt_resource_or_completion
         for part in (text, quote(text[:2_000], safe="")):
             uri = uri_of([template, part, part, ID])
             conversation.ask(lambda client, u=uri: client.read_resource(u), guest=False)
-    ref = PromptReference(name=text)
-    for name in (*ARGUMENTS, text):
-        conversation.ask(lambda c, n=name: c.complete(ref, {"name": n, "value": text}), guest=False)
+    for ref in (PromptReference(name=text), PromptReference(name="check_recipe")):
+        for name in (*ARGUMENTS, text):
+            conversation.ask(lambda c, r=ref, n=name: c.complete(r, {"name": n, "value": text}), guest=False)
 
 
 @pytest.mark.faults

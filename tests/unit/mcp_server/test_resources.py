@@ -6,10 +6,11 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import Completion, PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
 
+from domain.build import events as e
 from domain.caller import Caller
 from service.admission.credentials import OPERATOR
 from service.recipe_commands import SaveWish, save_recipe
-from tests.fakes.factory import NOBODY, READER, STRANGER, World, failed, published, recipe_document
+from tests.fakes.factory import NOBODY, NOW, READER, STRANGER, World, failed, published, recipe_document
 from tests.fakes.suites import asked_run, plan_of_cases
 from tests.unit.mcp_server.conftest import Connect
 from tests.unit.mcp_server.test_tools import call
@@ -185,6 +186,39 @@ async def test_arguments_are_completed_from_what_is_there(connect: Connect, worl
         assert await complete(prompt, "colour", "") == []
     async with connect(STRANGER) as client:
         assert (await client.complete(log, {"name": "build_id", "value": ""})).completion.values == []
+
+
+async def test_only_prompts_and_templates_that_are_there_can_be_completed(connect: Connect) -> None:
+    absent = PromptReference(type="ref/prompt", name="nope")
+    hidden = PromptReference(type="ref/prompt", name="console_of_latest_build")
+    form = ResourceTemplateReference(type="ref/resource", uri="nope://{build_id}")
+    for caller, ref, code in (
+        (OPERATOR, absent, "prompt.not_found"),
+        (READER, hidden, "prompt.not_found"),
+        (OPERATOR, form, "resource.not_found"),
+    ):
+        async with connect(caller) as client:
+            for name in ("name", "build_id", "colour"):
+                with pytest.raises(MCPError) as refused:
+                    await client.complete(ref, {"name": name, "value": ""})
+                assert refused.value.error.code == -32602
+                assert refused.value.error.data["problems"][0]["code"] == code
+
+
+async def test_tags_of_builds_are_completed_while_they_stand_for_one(connect: Connect, world: World) -> None:
+    ref = ResourceTemplateReference(type="ref/resource", uri="build://{build_id}")
+
+    async def complete(typed: str) -> list[str]:
+        async with connect() as client:
+            return (await client.complete(ref, {"name": "build_id", "value": typed})).completion.values
+
+    assert await complete("lat") == ["latest"]
+    assert (await complete(""))[:2] == ["latest", ID]
+    other = "22222222-1111-4111-8111-111111111111"
+    done = e.BuildCompleted(build_id=other, org_id="local", at=NOW, seconds=1)
+    world.build(published(other), done, build_id=other)
+    assert await complete("latest") == ["latest", "latest-verified"]
+    assert await complete("latest-") == ["latest-verified"]
 
 
 async def test_answers_link_to_what_can_be_read_further_where_clients_know_links(connect: Connect) -> None:
