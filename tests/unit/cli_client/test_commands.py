@@ -175,6 +175,15 @@ async def test_a_template_is_printed_as_a_document_that_can_be_saved() -> None:
     assert json.loads(screen.out) == {"name": "demo"}
 
 
+async def test_deleted_builds_are_listed_when_they_are_asked_for() -> None:
+    at = {"created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z"}
+    build = {"build_id": BUILD_ID, "name": "demo", "base_image": "debian-bookworm", "status": "deleted", **at}
+    tools, screen = FakeTools(list_builds={"builds": [build]}), Screen()
+    assert await builds.list_builds(tools, screen.output, limit=5, status="deleted", cursor=None) == 0
+    assert tools.asked == [("list_builds", {"limit": 5, "status": "deleted"})]
+    assert "deleted" in screen.out
+
+
 async def test_a_saved_recipe_that_is_no_longer_valid_is_printed_with_its_problems_beside_it() -> None:
     screen = Screen()
     problems = [{"code": "recipe.unknown_key", "message": "Unknown key.", "path": "old"}]
