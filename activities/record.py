@@ -1,11 +1,12 @@
 """The activities that append to the event log, one for each kind of aggregate.
 
 Each reads the aggregate's stream, decides the command against it and appends, once for the activity that
-runs, however often it does. They raise `Verdict` when the command does not fit (see `domain.*.decide`), and
-`Fault` (`log.unavailable`, `log.contended`).
+runs and its command, however often it does. They raise `Verdict` when the command does not fit (see
+`domain.*.decide`), and `Fault` (`log.unavailable`, `log.contended`).
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -20,6 +21,7 @@ from domain.build import state as build_state
 from domain.event import Event
 from domain.image import decide as image_decide
 from domain.image import state as image_state
+from domain.model import Value
 from domain.rebuild import decide as rebuild_decide
 from domain.rebuild import state as rebuild_state
 from domain.saved_recipe import decide as saved_recipe_decide
@@ -43,6 +45,7 @@ from event_store.models.vms import VMS
 from event_store.reservations import statements_of
 from event_store.statements import Statement
 
+_DIGITS = 16  # of a digest: it only has to differ from what else one activity was ever asked to record
 _State = TypeVar("_State")
 _Command = TypeVar("_Command")
 _State_contra = TypeVar("_State_contra", contravariant=True)
@@ -79,7 +82,9 @@ class RecordActivities:
         decided = _decided(build_state.fold, build_decide.decide, request.command, request.at)
         also = build_statements(request.build_id, request.command, request.at)
         begins = request.command.kind == "request"
-        return await self._append(request.build_id, decided, BUILDS.first_seen, also=also, begins=begins)
+        return await self._append(
+            request.build_id, request.command, decided, BUILDS.first_seen, also=also, begins=begins
+        )
 
     @activity.defn(name=m.RECORD_VM)
     async def record_vm(self, request: m.RecordVmInput) -> m.RecordResult:
@@ -89,45 +94,46 @@ class RecordActivities:
             *statements_of(request.stream_id, request.command),
             *vm_statements(request.stream_id, request.command, request.at),
         )
-        return await self._append(request.stream_id, decided, VMS.first_seen, also=also)
+        return await self._append(request.stream_id, request.command, decided, VMS.first_seen, also=also)
 
     @activity.defn(name=m.RECORD_IMAGE)
     async def record_image(self, request: m.RecordImageInput) -> m.RecordResult:
         """Append to an uploaded image."""
         decided = _decided(image_state.fold, image_decide.decide, request.command, request.at)
         return await self._append(
-            request.stream_id, decided, IMAGES.first_seen, begins=request.command.kind == "request"
+            request.stream_id, request.command, decided, IMAGES.first_seen, begins=request.command.kind == "request"
         )
 
     @activity.defn(name=m.RECORD_SUITE)
     async def record_suite(self, request: m.RecordSuiteInput) -> m.RecordResult:
         """Append to a test suite."""
         decided = _decided(suite_state.fold, suite_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided, SUITES.first_seen)
+        return await self._append(request.stream_id, request.command, decided, SUITES.first_seen)
 
     @activity.defn(name=m.RECORD_TEST_RUN)
     async def record_test_run(self, request: m.RecordTestRunInput) -> m.RecordResult:
         """Append to a test run."""
         decided = _decided(test_run_state.fold, test_run_decide.decide, request.command, request.at)
         return await self._append(
-            request.stream_id, decided, TEST_RUNS.first_seen, begins=request.command.kind == "request"
+            request.stream_id, request.command, decided, TEST_RUNS.first_seen, begins=request.command.kind == "request"
         )
 
     @activity.defn(name=m.RECORD_RECIPE)
     async def record_recipe(self, request: m.RecordRecipeInput) -> m.RecordResult:
         """Append to a saved recipe."""
         decided = _decided(saved_recipe_state.fold, saved_recipe_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided, SAVED_RECIPES.first_seen)
+        return await self._append(request.stream_id, request.command, decided, SAVED_RECIPES.first_seen)
 
     @activity.defn(name=m.RECORD_REBUILD)
     async def record_rebuild(self, request: m.RecordRebuildInput) -> m.RecordResult:
         """Append to a rebuild schedule."""
         decided = _decided(rebuild_state.fold, rebuild_decide.decide, request.command, request.at)
-        return await self._append(request.stream_id, decided, REBUILDS.first_seen)
+        return await self._append(request.stream_id, request.command, decided, REBUILDS.first_seen)
 
     async def _append(
         self,
         stream: str,
+        command: Value,
         decided: Callable[[tuple[Any, ...]], Sequence[Event]],
         shown: Shown,
         *,
@@ -135,7 +141,8 @@ class RecordActivities:
         begins: bool = False,
     ) -> m.RecordResult:
         info = activity.info()
-        cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id)
+        told = hashlib.sha256(command.model_dump_json().encode()).hexdigest()[:_DIGITS]
+        cause = Cause(run_id=info.workflow_run_id or "", activity_id=info.activity_id, command=told)
         append = partial(self._log.append, also=also, begins=begins, shown=shown)
         done = await asyncio.to_thread(append, UUID(stream), cause, decided)
         return m.RecordResult(version=done.version, appended=done.appended)

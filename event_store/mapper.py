@@ -45,14 +45,21 @@ def others(names: frozenset[str]) -> list[str]:
 
 
 class Cause(Value):
-    """The activity that appends. A workflow that is reset runs under a new run id, so no cause comes twice."""
+    """The activity that appends, and what: `command` is a digest of that. A reset workflow has a new run id.
+
+    The activity alone does not tell. Local activities are numbered as a workflow comes by them, and of a workflow task
+    that was never completed the engine knows nothing: what such a one had recorded under a number may be followed, in
+    its repeat, by a signal that came first, and something else is recorded under that number.
+    """
 
     run_id: str
     activity_id: str
+    command: str = ""
 
     def event_id(self, stream: UUID, name: str, ordinal: int) -> UUID:
         """Name the event that this cause adds to `stream` at `ordinal` of its batch."""
-        return uuid5(stream, f"{self.run_id}:{self.activity_id}:{name}:{ordinal}")
+        what = f"{self.activity_id}/{self.command}" if self.command else self.activity_id
+        return uuid5(stream, f"{self.run_id}:{what}:{name}:{ordinal}")
 
 
 class Envelope(Value, Generic[E]):

@@ -1,4 +1,4 @@
-"""How a workflow tells the log: a local activity on the core worker, retried until it is written.
+"""How a workflow tells the log: an activity on the core worker, mostly a local one, retried until it is written.
 
 Each function appends what its command decides and answers the stream's version; a repeated command
 changes nothing.
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.saved_recipe.commands import RecipeCommand
     from domain.suite.commands import SuiteCommand
     from domain.test_run.commands import TestRunCommand
-    from domain.vm.commands import VmCommand
+    from domain.vm.commands import AcceptOrder, VmCommand
 
 _T = TypeVar("_T")
 
@@ -50,9 +50,15 @@ async def record_build(build_id: str, command: BuildCommand) -> int:
 
 
 async def record_vm(vm_id: str, command: VmCommand) -> int:
-    """Append to a machine."""
+    """Append to a machine.
+
+    Commands come as updates, which the engine has in memory only until it has a workflow task with them completed. The
+    acceptance of one is recorded by an activity of its own, whose start is the end of such a task: were the log told
+    before that, and the engine died then, the log would have a command that nobody obeys.
+    """
     request = m.RecordVmInput(stream_id=vm_id, at=workflow.now(), command=command)
-    return await _record(m.RECORD_VM, request, command.kind)
+    written_down = isinstance(command, AcceptOrder) and workflow.patched("accepted-once-written-down")
+    return await _record(m.RECORD_VM, request, command.kind, written_down=written_down)
 
 
 async def record_image(image_id: str, command: ImageCommand) -> int:
@@ -85,8 +91,9 @@ async def record_rebuild(schedule_id: str, command: AnyRebuildCommand) -> int:
     return await _record(m.RECORD_REBUILD, request, command.kind)
 
 
-async def _record(activity: str, request: Value, what: str) -> int:
-    result = await workflow.execute_local_activity(
+async def _record(activity: str, request: Value, what: str, *, written_down: bool = False) -> int:
+    execute = workflow.execute_activity if written_down else workflow.execute_local_activity
+    result = await execute(
         activity,
         request,
         result_type=m.RecordResult,

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.record import RecordActivities
 from activities.record_models import RecordInput, RecordResult
-from domain.build.commands import BuildCommand, RequestBuild, RetryBuild, StartStep
+from domain.build.commands import BuildCommand, CancelBuild, RequestBuild, RetryBuild, StartStep
 from domain.build.inputs import BuildRequest
 from domain.errors import Verdict
 from domain.plan import plan_of
@@ -53,6 +53,15 @@ async def test_a_command_is_recorded_once_whether_its_activity_or_its_run_is_rep
     assert await record(log, REQUEST, run="after a reset") == RecordResult(version=1, appended=0)
     assert await record(log, START_RESOLVE, activity="2") == RecordResult(version=2, appended=1)
     assert await record(log, START_RESOLVE, run="after a reset", activity="2") == RecordResult(version=2, appended=0)
+
+
+async def test_another_command_under_the_number_of_a_lost_activity_is_recorded(log: EventLog) -> None:
+    await record(log, REQUEST)
+    await record(log, START_RESOLVE, activity="2")
+    # The workflow task that came by this was lost, and its repeat came by a signal first.
+    cancel = CancelBuild(requested_by="me", reason="x")
+    assert await record(log, cancel, activity="2") == RecordResult(version=3, appended=1)
+    assert await record(log, cancel, activity="2") == RecordResult(version=3, appended=0)
 
 
 async def test_a_new_aggregate_is_seen_at_once_without_a_projector(log: EventLog, database: Migrated) -> None:

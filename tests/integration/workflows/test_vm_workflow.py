@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import pytest
 from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner
 
+from activities.record_models import RECORD_VM
 from domain.errors import Fault, Verdict
 from domain.vm import orders as o
 from domain.vm.commands import VmCommand
+from domain.vm.inputs import workflow_id
 from tests.integration.workflows.vms import Yard, is_free, remove
 from workflows import vm_clock, vm_self
 from workflows.recording import record_vm
@@ -62,6 +65,20 @@ async def test_a_stopped_machine_keeps_its_disk_and_gives_back_its_memory(yard: 
         await remove(yard, other)
         state = await yard.recording.until(vm_id, lambda vm: vm.ready)
         assert (state.boot, state.token) == (2, max(state.token, 1))
+        await remove(yard, vm_id)
+
+
+async def test_a_command_is_written_down_by_the_engine_before_the_log_is_told(yard: Yard) -> None:
+    async with yard.running("one"):
+        vm_id = await yard.ready()
+        await yard.vms.command(vm_id, o.StopVm(command_id="s"))
+        history = await yard.client.get_workflow_handle(workflow_id(vm_id)).fetch_history()
+        update = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+        taken = [e.event_id for e in history.events if e.event_type == update]
+        scheduled = ((e.event_id, e.activity_task_scheduled_event_attributes) for e in history.events)
+        told = [event_id for event_id, attributes in scheduled if attributes.activity_type.name == RECORD_VM]
+        assert len(told) == 1
+        assert taken[-1] < told[0]
         await remove(yard, vm_id)
 
 
